@@ -1,0 +1,169 @@
+//! A mail on its way: what it says, where it stands in the outbox, and when it is tried again.
+
+use std::{fmt, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::{Timestamp, user::UserId};
+
+/// A mail's id, a UUID of version 7; its Message-ID is made from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailId(pub Uuid);
+
+/// What a mail is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailKind {
+    /// Carries an activation key.
+    Activation,
+}
+
+/// Where a mail stands. Being sent is a lease on a queued mail, not a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailState {
+    /// Waits to be sent, or is being sent.
+    Queued,
+    /// A mail server has taken it.
+    Delivered,
+    /// Given up.
+    Discarded,
+}
+
+/// What a mail says. It is the only place where a key stands, so `Debug` never prints it.
+#[derive(Debug, Clone)]
+pub struct MailText {
+    /// The From, a mailbox of RFC 5322.
+    pub from: String,
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub body: SecretString,
+}
+
+/// A mail ready to be queued: its text is sealed already.
+#[derive(Debug, Clone)]
+pub struct NewMail {
+    /// The id.
+    pub id: MailId,
+    /// What it is for.
+    pub kind: MailKind,
+    /// The sealed text.
+    pub sealed_text: Vec<u8>,
+    /// When it becomes pointless: it is not tried again after that.
+    pub expire_time: Timestamp,
+}
+
+/// A mail that a worker holds a lease on.
+#[derive(Debug, Clone)]
+pub struct ClaimedMail {
+    /// The id.
+    pub id: MailId,
+    /// Whom it concerns.
+    pub user_id: UserId,
+    /// What it is for.
+    pub kind: MailKind,
+    /// Where it goes, as stored.
+    pub recipient: String,
+    /// The sealed text.
+    pub sealed_text: Vec<u8>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Fences off a worker whose lease ran out.
+    pub claim_token: Uuid,
+    /// When it was queued.
+    pub create_time: Timestamp,
+    /// When it becomes pointless.
+    pub expire_time: Timestamp,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// A mail server has taken it.
+    Delivered,
+    /// It failed for now.
+    Retry {
+        /// Not before then.
+        next_attempt_time: Timestamp,
+        /// What went wrong, free of secrets.
+        error: String,
+    },
+    /// It failed for good.
+    Discarded {
+        /// What went wrong, free of secrets.
+        error: String,
+    },
+}
+
+impl MailKind {
+    /// The kind's name in SQL and logs, and its folder of templates.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Activation => "activation",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == Self::Activation.as_str()).then_some(Self::Activation)
+    }
+}
+
+impl MailState {
+    /// The state's name in SQL, the proto (behind its prefix) and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Delivered => "DELIVERED",
+            Self::Discarded => "DISCARDED",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Delivered, Self::Discarded].into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl MailText {
+    /// The body as it is sent.
+    pub fn body(&self) -> &str {
+        self.body.expose_secret()
+    }
+}
+
+impl fmt::Display for MailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The shortest ceiling of a wait between two attempts.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest wait between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+
+/// How long to wait after `attempt` failed attempts: uniform between nothing and a ceiling that
+/// doubles from 5 seconds to an hour. `jitter` is a random number, all of whose values are as likely.
+pub fn backoff(attempt: u32, jitter: u64) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(10);
+    let ceiling = FIRST_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
+    let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(jitter % (millis + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backoff_doubles_from_five_seconds_to_an_hour() {
+        for (attempt, ceiling) in
+            [(0, 5), (1, 5), (2, 10), (3, 20), (4, 40), (9, 1280), (10, 2560), (11, 3600), (u32::MAX, 3600)]
+        {
+            assert_eq!(backoff(attempt, 0), Duration::ZERO);
+            assert_eq!(backoff(attempt, ceiling * 1000), Duration::from_secs(ceiling), "attempt {attempt}");
+            assert_eq!(backoff(attempt, ceiling * 1000 + 1), Duration::ZERO, "attempt {attempt}");
+        }
+    }
+}

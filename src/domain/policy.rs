@@ -1,0 +1,86 @@
+//! The numbers and the one comparison that decide when something is over.
+
+use chrono::Duration;
+
+use super::{Invalid, Timestamp};
+
+/// How many activation keys of one user work at the same time; a further one kills the oldest (X15).
+pub const MAX_LIVE_KEYS: u32 = 5;
+/// How many pending claims of one address are mailed by one call (X23).
+pub const MAX_CLAIMS_MAILED: u32 = 3;
+
+/// How many days an activation key lives: 0 to 3,652,058, the days from year 1 to 9999 (R10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActivationDays(u32);
+
+impl ActivationDays {
+    /// The longest a key can live.
+    const MAX: u32 = 3_652_058;
+
+    /// Accepts 0 (a key expires at once) and up; a negative number is refused (R10).
+    pub fn new(days: i64) -> Result<Self, Invalid> {
+        match u32::try_from(days) {
+            Ok(days) if days <= Self::MAX => Ok(Self(days)),
+            Ok(_) | Err(_) => Err(Invalid::new(format!("must be 0 to {} days", Self::MAX))),
+        }
+    }
+
+    /// The configured number, as mails state it.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    /// When a key issued at `issue_time` expires; `None` past the year 9999 (X12, X21).
+    pub fn expire_time(self, issue_time: Timestamp) -> Option<Timestamp> {
+        issue_time.checked_add_signed(Duration::days(self.0.into())).filter(|time| *time <= max_time())
+    }
+}
+
+/// R10: at exactly `expire_time` a key is expired, one microsecond earlier it is not.
+/// The stores' SQL makes the same comparison, `expire_time <= now`.
+pub fn is_expired(expire_time: Timestamp, now: Timestamp) -> bool {
+    expire_time <= now
+}
+
+/// The first instant that Vestibule knows: year 1 (X21).
+pub fn min_time() -> Timestamp {
+    Timestamp::from_timestamp(-62_135_596_800, 0).unwrap_or_default()
+}
+
+/// The last instant that Vestibule knows: the end of year 9999 (X21).
+pub fn max_time() -> Timestamp {
+    Timestamp::from_timestamp(253_402_300_799, 999_999_000).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_timestamp_micros(micros).unwrap()
+    }
+
+    #[test]
+    fn r10_a_key_is_expired_at_its_instant_and_not_a_microsecond_earlier() {
+        let expire_time = ActivationDays::new(7).unwrap().expire_time(at(0)).unwrap();
+        assert_eq!(expire_time, at(7 * 86_400_000_000));
+        assert!(is_expired(expire_time, expire_time));
+        assert!(!is_expired(expire_time, expire_time - Duration::microseconds(1)));
+    }
+
+    #[test]
+    fn r10_zero_days_expire_at_once_and_negative_days_are_refused() {
+        let expire_time = ActivationDays::new(0).unwrap().expire_time(at(5)).unwrap();
+        assert!(is_expired(expire_time, at(5)));
+        assert!(ActivationDays::new(-1).is_err());
+    }
+
+    #[test]
+    fn x21_an_expiry_past_the_year_9999_is_no_instant() {
+        assert_eq!(min_time().to_rfc3339(), "0001-01-01T00:00:00+00:00");
+        assert_eq!(max_time().to_rfc3339(), "9999-12-31T23:59:59.999999+00:00");
+        let days = ActivationDays::new(ActivationDays::MAX.into()).unwrap();
+        assert!(days.expire_time(at(0)).is_none());
+        assert!(ActivationDays::new(i64::MAX).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! A user and the states it passes through (X1).
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::{
+    Invalid, Timestamp, email_address::EmailAddress, profile::RegistrationProfile, site::SiteId,
+    username::Username,
+};
+
+/// A user's id, a UUID of version 7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub Uuid);
+
+/// Where a user stands between registering and being let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserState {
+    /// Registered, not activated.
+    Pending,
+    /// Activated.
+    Active,
+    /// Switched off by an operator.
+    Disabled,
+}
+
+/// Somebody who has registered, as a store keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// The username as shown.
+    pub username: String,
+    /// The primary email address, in the form of [`EmailAddress`].
+    pub email: String,
+    /// Whether the primary email address is verified.
+    pub email_verified: bool,
+    /// Where the user stands.
+    pub state: UserState,
+    /// When the user registered.
+    pub create_time: Timestamp,
+    /// When the user became active for the first time.
+    pub activate_time: Option<Timestamp>,
+    /// When the user was disabled, while it is.
+    pub disable_time: Option<Timestamp>,
+    /// When the user last logged in.
+    pub last_login_time: Option<Timestamp>,
+    /// The site that the user registered on.
+    pub site: SiteId,
+    /// The registration profile, if the user has one.
+    pub profile: Option<RegistrationProfile>,
+}
+
+/// What a user can be looked up by.
+#[derive(Debug, Clone)]
+pub enum UserName {
+    /// The id.
+    Id(UserId),
+    /// The username, in any spelling.
+    Username(Username),
+    /// An email address: which users it means, the call says (X23).
+    Email(EmailAddress),
+}
+
+impl UserId {
+    /// Accepts a UUID in its form with hyphens.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let invalid = || Invalid::new("must be a UUID such as 018f3d5c-7c00-7000-8000-000000000000");
+        if text.len() != 36 {
+            return Err(invalid());
+        }
+        Uuid::try_parse(text).map(Self).map_err(|_| invalid())
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl UserState {
+    /// The state's name in SQL, the proto (behind its prefix) and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Active => "ACTIVE",
+            Self::Disabled => "DISABLED",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::Disabled].into_iter().find(|state| state.as_str() == name)
+    }
+}

@@ -1,0 +1,14 @@
+//! Vestibule holds the people who have registered and not yet proved that an email address is theirs.
+//!
+//! The modules stand in reading order: nouns and rules, the doors to the world, the store, the acts,
+//! the wire, and what runs it all.
+
+pub mod domain;
+
+pub mod clock;
+pub mod mail;
+pub mod random;
+pub mod sealing;
+pub mod templates;
+
+pub mod repository;

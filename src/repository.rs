@@ -1,0 +1,55 @@
+//! The [`Repository`] trait: what a store promises. Two stores keep it, as twins.
+//!
+//! One method is one business act and one transaction, opened and closed inside; it appends the event and
+//! queues the mail itself. `now` is always a parameter. Every promise written here and in the parts
+//! is a case of the contract suite, which both stores pass.
+
+mod outbox;
+pub mod postgres;
+mod registrations;
+//pub mod sqlite;
+mod unverified;
+mod users;
+
+use async_trait::async_trait;
+
+pub use outbox::Outbox;
+pub use registrations::{
+    ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
+    NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
+};
+pub use unverified::Unverified;
+pub use users::Users;
+
+/// Everything a store keeps, as a sum of its parts.
+#[async_trait]
+pub trait Repository: Registrations + Unverified + Users + Outbox {
+    /// Brings the schema up to date; harmless when it is, and when others do the same.
+    async fn migrate(&self) -> Result<(), StorageError>;
+
+    /// Whether the schema is the one this program was built for, which also shows that the store answers.
+    async fn is_ready(&self) -> Result<bool, StorageError>;
+
+    /// Waits for what is under way and closes every connection.
+    async fn close(&self);
+}
+
+/// What a driver said; for the log, never for a caller.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong in a store, whatever was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// It can't be reached, or can't be written to, for now.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Cause),
+    /// Another transaction was in the way; trying again cures it.
+    #[error("a concurrent transaction was in the way")]
+    Conflict(#[source] Cause),
+    /// Anything else the database says.
+    #[error("the database refused a statement")]
+    Database(#[source] Cause),
+    /// A row that no version of this program writes.
+    #[error("{0} in the database is none that Vestibule writes")]
+    Corrupt(&'static str),
+}

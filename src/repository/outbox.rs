@@ -1,0 +1,36 @@
+//! The mails that wait to be sent.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::StorageError;
+use crate::domain::{
+    Timestamp,
+    mail::{ClaimedMail, MailId, Settlement},
+};
+
+/// The part of a store that hands out mails and remembers what became of them.
+#[async_trait]
+pub trait Outbox {
+    /// Takes a lease until `lease_expire_time` on up to `limit` queued mails that are due and that nobody holds a
+    /// live lease on, those due longest first, and counts an attempt on each. No mail is handed out twice
+    /// while its lease lives.
+    async fn claim_mails(
+        &self,
+        now: Timestamp,
+        lease_expire_time: Timestamp,
+        claim_token: Uuid,
+        limit: u32,
+    ) -> Result<Vec<ClaimedMail>, StorageError>;
+
+    /// Records what became of an attempt. A mail that is done is erased but for its record, and
+    /// `activation_mail_sent` or `activation_mail_failed` is appended.
+    /// False, and nothing changed, if the lease went to somebody else or the mail is gone.
+    async fn settle_mail(
+        &self,
+        id: MailId,
+        claim_token: Uuid,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<bool, StorageError>;
+}

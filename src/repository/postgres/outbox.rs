@@ -1,0 +1,114 @@
+//! The mails that wait to be sent.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{PostgresRepository, storage_error};
+use crate::{
+    domain::{
+        Timestamp,
+        mail::{ClaimedMail, MailId, MailKind, Settlement},
+        user::UserId,
+    },
+    repository::{Outbox, StorageError},
+};
+
+#[async_trait]
+impl Outbox for PostgresRepository {
+    async fn claim_mails(
+        &self,
+        now: Timestamp,
+        lease_expire_time: Timestamp,
+        claim_token: Uuid,
+        limit: u32,
+    ) -> Result<Vec<ClaimedMail>, StorageError> {
+        let mut mails = sqlx::query(
+            "UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
+             WHERE id IN (
+                 SELECT id FROM mails
+                 WHERE state = 'QUEUED' AND next_attempt_time <= $1
+                     AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
+                 ORDER BY next_attempt_time, id LIMIT $4
+                 FOR UPDATE SKIP LOCKED
+             )
+             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time",
+        )
+        .bind(now)
+        .bind(lease_expire_time)
+        .bind(claim_token)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(storage_error)?
+        .iter()
+        .map(|row| Ok((row.try_get::<Timestamp, _>("next_attempt_time").map_err(storage_error)?, claimed(row, claim_token)?)))
+        .collect::<Result<Vec<_>, StorageError>>()?;
+        mails.sort_by_key(|(due, mail)| (*due, mail.id));
+        Ok(mails.into_iter().map(|(_, mail)| mail).collect())
+    }
+
+    async fn settle_mail(
+        &self,
+        id: MailId,
+        claim_token: Uuid,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let query = match settlement {
+            Settlement::Retry { next_attempt_time, error } => sqlx::query(
+                "UPDATE mails SET lease_expire_time = NULL, claim_token = NULL,
+                     next_attempt_time = $3, last_error = $4
+                 WHERE id = $1 AND claim_token = $2",
+            )
+            .bind(id.0)
+            .bind(claim_token)
+            .bind(*next_attempt_time)
+            .bind(error),
+            Settlement::Delivered => sqlx::query(FINISH)
+                .bind(id.0)
+                .bind(claim_token)
+                .bind(now)
+                .bind("DELIVERED")
+                .bind(None::<&str>)
+                .bind("activation_mail_sent"),
+            Settlement::Discarded { error } => sqlx::query(FINISH)
+                .bind(id.0)
+                .bind(claim_token)
+                .bind(now)
+                .bind("DISCARDED")
+                .bind(Some(error))
+                .bind("activation_mail_failed"),
+        };
+        let settled = query.execute(&self.pool).await.map_err(storage_error)?;
+        Ok(settled.rows_affected() == 1)
+    }
+}
+
+/// The user's row is held, so that a purge of the user comes wholly before or wholly after, and so do their events.
+const FINISH: &str = "
+WITH concerned AS (
+    SELECT id FROM users WHERE id = (SELECT user_id FROM mails WHERE id = $1) FOR KEY SHARE
+), finished AS (
+    UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
+        sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
+    WHERE id = $1 AND claim_token = $2 AND user_id IN (SELECT id FROM concerned)
+    RETURNING id, user_id
+)
+INSERT INTO events (kind, create_time, user_id, mail_id) SELECT $6, $3, user_id, id FROM finished";
+
+fn claimed(row: &PgRow, claim_token: Uuid) -> Result<ClaimedMail, StorageError> {
+    let kind: &str = row.try_get("kind").map_err(storage_error)?;
+    let attempt: i32 = row.try_get("attempt").map_err(storage_error)?;
+    Ok(ClaimedMail {
+        id: MailId(row.try_get("id").map_err(storage_error)?),
+        user_id: UserId(row.try_get("user_id").map_err(storage_error)?),
+        kind: MailKind::from_name(kind).ok_or(StorageError::Corrupt("a mail's kind"))?,
+        recipient: row.try_get("recipient").map_err(storage_error)?,
+        sealed_text: row.try_get("sealed_text").map_err(storage_error)?,
+        attempt: u32::try_from(attempt).map_err(|_| StorageError::Corrupt("a mail's attempt"))?,
+        claim_token,
+        create_time: row.try_get("create_time").map_err(storage_error)?,
+        expire_time: row.try_get("expire_time").map_err(storage_error)?,
+    })
+}

@@ -1,0 +1,205 @@
+//! Registering, activating, and the keys and profiles in between.
+
+use async_trait::async_trait;
+
+use super::StorageError;
+use crate::domain::{
+    Timestamp,
+    activation_key::KeyDigest,
+    email_address::EmailAddress,
+    mail::{MailState, NewMail},
+    password::PasswordHash,
+    profile::{KeyRefusal, RegistrationProfile},
+    site::SiteId,
+    user::{User, UserId, UserState},
+    username::Username,
+};
+
+/// The part of a store that registers and activates.
+#[async_trait]
+pub trait Registrations {
+    /// Creates a pending user, its primary unverified address, its profile and key, queues the mail if there is
+    /// one, and appends `user_registered`: all of it, or nothing (R1, R6).
+    ///
+    /// A pending user who holds the username, whose window is over and who has verified no address, is deleted in the
+    /// same transaction, with `user_deleted`; any other holder is a refusal (X7). Of concurrent calls with
+    /// equal usernames at most one succeeds.
+    async fn register(
+        &self,
+        registration: &NewRegistration,
+    ) -> Result<Result<User, RegisterRefusal>, StorageError>;
+
+    /// Makes the key's user active, marks the key's address verified, spends every key of the user, replaces the
+    /// password hash if one is given, and appends `user_activated` (R7, R12).
+    ///
+    /// A refusal changes nothing. Of any number of concurrent calls for one user, or for users who claim the same
+    /// address, exactly one succeeds (R12, X8).
+    async fn activate(&self, activation: &Activation) -> Result<Result<User, ActivateRefusal>, StorageError>;
+
+    /// The user of a key, and whether another user has verified the key's address; `None` if it is unknown.
+    async fn find_key(&self, digest: &KeyDigest) -> Result<Option<KeyStatus>, StorageError>;
+
+    /// Adds a key to a pending user within the window, which does not move, and queues the mail if there is one.
+    /// Keys beyond the newest five are deleted (R14, X15).
+    async fn issue_key(&self, issue: &KeyIssue) -> Result<Result<User, IssueKeyRefusal>, StorageError>;
+
+    /// Gives a pending user without a profile one, with its first key, and queues the mail if there is one (R13).
+    async fn create_profile(
+        &self,
+        profile: &NewProfile,
+    ) -> Result<Result<User, CreateProfileRefusal>, StorageError>;
+
+    /// Deletes a user's profile with its keys, and returns the user as it stood (R13).
+    async fn delete_profile(&self, user_id: UserId) -> Result<Result<User, ProfileRefusal>, StorageError>;
+
+    /// How many activation mails of a user were delivered, and the state of the latest.
+    async fn count_activation_mails(&self, user_id: UserId) -> Result<MailCount, StorageError>;
+}
+
+/// A registration, complete but for the transaction.
+#[derive(Debug, Clone)]
+pub struct NewRegistration {
+    /// The new user's id.
+    pub user_id: UserId,
+    /// The username.
+    pub username: Username,
+    /// The primary address.
+    pub email: EmailAddress,
+    /// The password's hash, if there is a password.
+    pub password_hash: Option<PasswordHash>,
+    /// The site registered on.
+    pub site: SiteId,
+    /// The first key.
+    pub digest: KeyDigest,
+    /// The sign-up instant.
+    pub now: Timestamp,
+    /// When the key expires.
+    pub expire_time: Timestamp,
+    /// The activation mail, unless the caller delivers the key.
+    pub mail: Option<NewMail>,
+}
+
+impl NewRegistration {
+    /// The user that the registration makes.
+    pub fn user(&self) -> User {
+        User {
+            id: self.user_id,
+            username: self.username.as_str().to_owned(),
+            email: self.email.as_str().to_owned(),
+            email_verified: false,
+            state: UserState::Pending,
+            create_time: self.now,
+            activate_time: None,
+            disable_time: None,
+            last_login_time: None,
+            site: self.site.clone(),
+            profile: Some(RegistrationProfile {
+                issue_time: self.now,
+                expire_time: self.expire_time,
+                activate_time: None,
+            }),
+        }
+    }
+}
+
+/// An activation.
+#[derive(Debug, Clone)]
+pub struct Activation {
+    /// Of the key that was shown.
+    pub digest: KeyDigest,
+    /// Replaces the one given at registration (X9).
+    pub password_hash: Option<PasswordHash>,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+/// A further key for a user.
+#[derive(Debug, Clone)]
+pub struct KeyIssue {
+    /// Whose.
+    pub user_id: UserId,
+    /// The primary address that the mail was made for; if the user has another one by now, that is a conflict.
+    pub email: String,
+    /// The key.
+    pub digest: KeyDigest,
+    /// The mail that carries it, unless the caller delivers it.
+    pub mail: Option<NewMail>,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+/// A profile for a user who has none.
+#[derive(Debug, Clone)]
+pub struct NewProfile {
+    /// Its first key.
+    pub issue: KeyIssue,
+    /// When the window ends.
+    pub expire_time: Timestamp,
+}
+
+/// What a known key leads to.
+#[derive(Debug, Clone)]
+pub struct KeyStatus {
+    /// Its user.
+    pub user: User,
+    /// Whether another user has verified the key's address.
+    pub email_taken: bool,
+}
+
+/// What was mailed to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailCount {
+    /// How many activation mails a mail server took.
+    pub delivered: u32,
+    /// The state of the latest activation mail.
+    pub last_state: Option<MailState>,
+}
+
+/// Why nobody was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterRefusal {
+    /// Somebody holds an equal username.
+    UsernameTaken,
+    /// Somebody has verified the address.
+    EmailTaken,
+}
+
+/// Why nobody was activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivateRefusal {
+    /// No user has such a key.
+    UnknownKey,
+    /// The user or the window says no.
+    Key(KeyRefusal),
+}
+
+/// Why a profile can't be worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileRefusal {
+    /// There is no such user.
+    UserNotFound,
+    /// The user has no profile.
+    ProfileNotFound,
+}
+
+/// Why no further key was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueKeyRefusal {
+    /// There is no such user.
+    UserNotFound,
+    /// The user has no profile.
+    ProfileNotFound,
+    /// The user or the window says no.
+    Key(KeyRefusal),
+}
+
+/// Why no profile was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateProfileRefusal {
+    /// There is no such user.
+    UserNotFound,
+    /// The user is not pending.
+    Key(KeyRefusal),
+    /// The user has a profile.
+    ProfileExists,
+}

@@ -1,0 +1,61 @@
+//! Listing the never-verified, and purging the expired.
+
+use async_trait::async_trait;
+
+use super::StorageError;
+use crate::domain::{
+    Timestamp,
+    page::{Page, PageKey, PageSize},
+    unverified::{PurgeScope, UnverifiedFilter},
+    user::User,
+};
+
+/// How many rows a page may examine whose filter no index serves (U4).
+pub const MAX_ROWS_EXAMINED: u32 = 10_000;
+
+/// X16: who a purge takes, in SQL that both stores understand; `$1` is the present instant.
+/// The one place that says so: for the preview, for deleting, and for giving way.
+macro_rules! purgeable {
+    () => {
+        "(state = 'PENDING' AND NOT any_email_verified AND profile_expire_time <= $1)"
+    };
+}
+
+/// X16: whom a purge takes besides when disabled users are asked for.
+macro_rules! purgeable_disabled {
+    () => {
+        "(state = 'DISABLED' AND profile_expire_time IS NOT NULL \
+         AND (profile_expire_time <= $1 OR profile_activate_time IS NOT NULL))"
+    };
+}
+
+pub(super) use {purgeable, purgeable_disabled};
+
+/// The part of a store that lists and purges.
+#[async_trait]
+pub trait Unverified {
+    /// A page of the users whose primary address is unverified and whom the filter selects, in the order
+    /// (`create_time`, `id`), behind `after` (U1 to U4).
+    ///
+    /// Every such user who is there all the while is on exactly one page, however many come and go.
+    async fn list_unverified(
+        &self,
+        filter: &UnverifiedFilter,
+        now: Timestamp,
+        size: PageSize,
+        after: Option<PageKey>,
+    ) -> Result<Page<User>, StorageError>;
+
+    /// How many users a purge would delete, counted up to `limit`.
+    async fn count_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<u32, StorageError>;
+
+    /// The first users that a purge would delete, the longest expired first.
+    async fn list_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError>;
+
+    /// Deletes up to `limit` users in `scope` with all that belongs to them, appends `user_deleted` for each,
+    /// and returns them.
+    ///
+    /// It takes what nobody holds, and waits for what somebody holds only when there is nothing else, so it
+    /// returns none only if there was none (X17, X18). Whatever commits first wins.
+    async fn purge(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError>;
+}
