@@ -12,3 +12,6 @@ pub mod sealing;
 pub mod templates;
 
 pub mod repository;
+
+pub mod hashing;
+pub mod operations;

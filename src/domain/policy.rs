@@ -9,13 +9,13 @@ pub const MAX_LIVE_KEYS: u32 = 5;
 /// How many pending claims of one address are mailed by one call (X23).
 pub const MAX_CLAIMS_MAILED: u32 = 3;
 
-/// How many days an activation key lives: 0 to 3,652,058, the days from year 1 to 9999 (R10).
+/// How many days an activation key lives: 0 to 36,500, a hundred years (R10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActivationDays(u32);
 
 impl ActivationDays {
     /// The longest a key can live.
-    const MAX: u32 = 3_652_058;
+    const MAX: u32 = 36_500;
 
     /// Accepts 0 (a key expires at once) and up; a negative number is refused (R10).
     pub fn new(days: i64) -> Result<Self, Invalid> {
@@ -30,9 +30,11 @@ impl ActivationDays {
         self.0
     }
 
-    /// When a key issued at `issue_time` expires; `None` past the year 9999 (X12, X21).
-    pub fn expire_time(self, issue_time: Timestamp) -> Option<Timestamp> {
-        issue_time.checked_add_signed(Duration::days(self.0.into())).filter(|time| *time <= max_time())
+    /// When a key issued at `issue_time` expires (X12), at the latest with the year 9999 (X21).
+    pub fn expire_time(self, issue_time: Timestamp) -> Timestamp {
+        issue_time
+            .checked_add_signed(Duration::days(self.0.into()))
+            .map_or_else(max_time, |time| time.min(max_time()))
     }
 }
 
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn r10_a_key_is_expired_at_its_instant_and_not_a_microsecond_earlier() {
-        let expire_time = ActivationDays::new(7).unwrap().expire_time(at(0)).unwrap();
+        let expire_time = ActivationDays::new(7).unwrap().expire_time(at(0));
         assert_eq!(expire_time, at(7 * 86_400_000_000));
         assert!(is_expired(expire_time, expire_time));
         assert!(!is_expired(expire_time, expire_time - Duration::microseconds(1)));
@@ -70,17 +72,17 @@ mod tests {
 
     #[test]
     fn r10_zero_days_expire_at_once_and_negative_days_are_refused() {
-        let expire_time = ActivationDays::new(0).unwrap().expire_time(at(5)).unwrap();
+        let expire_time = ActivationDays::new(0).unwrap().expire_time(at(5));
         assert!(is_expired(expire_time, at(5)));
         assert!(ActivationDays::new(-1).is_err());
     }
 
     #[test]
-    fn x21_an_expiry_past_the_year_9999_is_no_instant() {
+    fn x21_nothing_expires_after_the_year_9999() {
         assert_eq!(min_time().to_rfc3339(), "0001-01-01T00:00:00+00:00");
         assert_eq!(max_time().to_rfc3339(), "9999-12-31T23:59:59.999999+00:00");
-        let days = ActivationDays::new(ActivationDays::MAX.into()).unwrap();
-        assert!(days.expire_time(at(0)).is_none());
+        let days = ActivationDays::new(1).unwrap();
+        assert_eq!(days.expire_time(max_time()), max_time());
         assert!(ActivationDays::new(i64::MAX).is_err());
     }
 }

@@ -1,0 +1,121 @@
+//! What Vestibule does, an operation a file, each named after its RPC.
+
+mod activate;
+mod create_inactive_user;
+mod create_registration_profile;
+mod delete_registration_profile;
+mod disable_user;
+mod get_registration_profile;
+mod get_user;
+mod inspect_activation_key;
+mod issue_key;
+mod list_unverified;
+mod purge_expired;
+mod reissue_activation_key;
+mod send_activation_email;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+pub use activate::ActivateError;
+pub use create_inactive_user::{CreateInactiveUser, CreateInactiveUserError, InactiveUser};
+pub use create_registration_profile::{CreateRegistrationProfileError, CreatedProfile};
+pub use delete_registration_profile::DeleteRegistrationProfileError;
+pub use disable_user::DisableUserError;
+pub use get_registration_profile::{GetRegistrationProfileError, ProfileStatus};
+pub use get_user::GetUserError;
+pub use inspect_activation_key::{InspectActivationKeyError, InspectedKey};
+pub use issue_key::{IssueKeyError, IssuedKey};
+pub use list_unverified::ListUnverifiedError;
+pub use purge_expired::{PurgeExpired, PurgeExpiredError};
+
+use crate::{
+    clock::Clock,
+    domain::{
+        Timestamp,
+        activation_key::{ActivationKey, SALT_BYTES},
+        mail::{MailId, MailKind, MailText, NewMail},
+        site::{Site, Sites},
+        username::Username,
+    },
+    hashing::PasswordHasher,
+    random::{self, Random},
+    repository::Repository,
+    sealing::{Keyring, OpenError},
+    templates::{ActivationMail, TemplateError, Templates},
+};
+
+/// The service: all that an operation needs, and one method for each.
+pub struct Vestibule {
+    /// Where everything is kept.
+    pub repository: Arc<dyn Repository>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// Seals mails that wait.
+    pub keyring: Arc<Keyring>,
+    /// What mails say.
+    pub templates: Templates,
+    /// Hashes passwords.
+    pub hasher: PasswordHasher,
+    /// The sites that users register on.
+    pub sites: Sites,
+    /// Rung after a mail was queued.
+    pub mail_queued: Arc<Notify>,
+}
+
+impl Vestibule {
+    /// A new key for a username (R3).
+    fn generate_key(&self, username: &Username) -> ActivationKey {
+        ActivationKey::generate(&random::bytes::<SALT_BYTES>(&*self.random), username)
+    }
+
+    /// Renders the mail that carries a key, and seals it for the outbox.
+    fn activation_mail(
+        &self,
+        username: &str,
+        recipient: &str,
+        key: &ActivationKey,
+        expire_time: Timestamp,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<NewMail, TemplateError> {
+        let text = self.templates.activation(&ActivationMail { username, key, expire_time, site })?;
+        let id = MailId(random::uuid(&*self.random, now));
+        let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
+        Ok(NewMail { id, kind: MailKind::Activation, sealed_text, expire_time })
+    }
+}
+
+/// What seals a mail's text: nobody who can write to the database can send it to somebody else.
+fn mail_purpose(id: MailId, recipient: &str) -> Vec<u8> {
+    format!("mail {id} to {recipient}").into_bytes()
+}
+
+fn seal_text(
+    keyring: &Keyring,
+    random: &dyn Random,
+    id: MailId,
+    recipient: &str,
+    text: &MailText,
+) -> Vec<u8> {
+    // A line for the From, which is one mailbox, a line for the subject, which is one line (R5), and the rest.
+    let plaintext = zeroize::Zeroizing::new(format!("{}\n{}\n{}", text.from, text.subject, text.body()));
+    keyring.seal(random, &mail_purpose(id, recipient), plaintext.as_bytes())
+}
+
+/// Opens a mail's text as it was sealed when the mail was queued.
+pub fn open_text(
+    keyring: &Keyring,
+    id: MailId,
+    recipient: &str,
+    sealed_text: &[u8],
+) -> Result<MailText, OpenError> {
+    let plaintext = keyring.open(&mail_purpose(id, recipient), sealed_text)?;
+    let text = str::from_utf8(&plaintext).map_err(|_| OpenError)?;
+    let (from, rest) = text.split_once('\n').ok_or(OpenError)?;
+    let (subject, body) = rest.split_once('\n').ok_or(OpenError)?;
+    Ok(MailText { from: from.to_owned(), subject: subject.to_owned(), body: body.to_owned().into() })
+}

@@ -1,0 +1,111 @@
+//! CreateInactiveUser: R1 to R6, X2, X6 to X9.
+
+use super::Vestibule;
+use crate::{
+    domain::{
+        Timestamp,
+        activation_key::ActivationKey,
+        email_address::EmailAddress,
+        password::Password,
+        site::SiteId,
+        user::{User, UserId},
+        username::Username,
+    },
+    hashing::Overloaded,
+    random,
+    repository::{NewRegistration, RegisterRefusal, StorageError},
+    templates::TemplateError,
+};
+
+/// A registration as asked for.
+#[derive(Debug, Clone)]
+pub struct CreateInactiveUser {
+    /// The username.
+    pub username: Username,
+    /// The primary address.
+    pub email: EmailAddress,
+    /// The password, unless Activate is to give one (X9).
+    pub password: Option<Password>,
+    /// Whether to mail the key rather than return it (R2).
+    pub send_email: bool,
+    /// The site; the first one if absent.
+    pub site: Option<SiteId>,
+}
+
+/// What was registered.
+#[derive(Debug)]
+pub struct InactiveUser {
+    /// The new user.
+    pub user: User,
+    /// When the key expires.
+    pub expire_time: Timestamp,
+    /// The key, only if it was not mailed (X2).
+    pub activation_key: Option<ActivationKey>,
+}
+
+/// Why nobody was registered.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateInactiveUserError {
+    /// The settings know no such site.
+    #[error("the settings know no such site")]
+    UnknownSite,
+    /// Somebody holds an equal username.
+    #[error("the username is in use")]
+    UsernameTaken,
+    /// Somebody has verified the address.
+    #[error("another user has verified the email address")]
+    EmailTaken,
+    /// Too many passwords wait to be hashed.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// The mail can't be rendered.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Vestibule {
+    /// Creates an inactive user with its address and profile, and queues the activation mail, all or nothing.
+    pub async fn create_inactive_user(
+        &self,
+        request: CreateInactiveUser,
+    ) -> Result<InactiveUser, CreateInactiveUserError> {
+        let site = match &request.site {
+            Some(id) => self.sites.find(id),
+            None => self.sites.first(),
+        };
+        let site = site.ok_or(CreateInactiveUserError::UnknownSite)?;
+        let password_hash = match request.password {
+            Some(password) => Some(self.hasher.hash(password).await?),
+            None => None,
+        };
+        let now = self.clock.now();
+        let key = self.generate_key(&request.username);
+        let expire_time = site.activation_days.expire_time(now);
+        let mail = if request.send_email {
+            let (username, email) = (request.username.as_str(), request.email.as_str());
+            Some(self.activation_mail(username, email, &key, expire_time, site, now)?)
+        } else {
+            None
+        };
+        let registration = NewRegistration {
+            user_id: UserId(random::uuid(&*self.random, now)),
+            username: request.username,
+            email: request.email,
+            password_hash,
+            site: site.id.clone(),
+            digest: key.digest(),
+            now,
+            expire_time,
+            mail,
+        };
+        let user = self.repository.register(&registration).await?.map_err(|refusal| match refusal {
+            RegisterRefusal::UsernameTaken => CreateInactiveUserError::UsernameTaken,
+            RegisterRefusal::EmailTaken => CreateInactiveUserError::EmailTaken,
+        })?;
+        self.mail_queued.notify_one();
+        Ok(InactiveUser { user, expire_time, activation_key: (!request.send_email).then_some(key) })
+    }
+}
