@@ -4,7 +4,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] = [
+/// The services with what they import, and what google.rpc's error details import.
+const PROTOS: [&str; 5] = [
+    "google/protobuf/any.proto",
+    "google/protobuf/duration.proto",
     "vestibule/v1/error_reason.proto",
     "vestibule/v1/registration_service.proto",
     "vestibule/v1/user_service.proto",
@@ -28,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Messages that carry a password or a key: their `Debug` is written by hand in `proto.rs`.
+/// Messages that carry a password or a key: their `Debug` is written by hand in `grpc/proto.rs`.
 const SECRET_MESSAGES: [&str; 6] = [
     "vestibule.v1.ActivateRequest",
     "vestibule.v1.CreateInactiveUserRequest",

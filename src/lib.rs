@@ -15,3 +15,9 @@ pub mod repository;
 
 pub mod hashing;
 pub mod operations;
+pub mod grpc;
+
+pub mod causes;
+pub mod config;
+pub mod telemetry;
+pub mod workers;

@@ -83,7 +83,7 @@ impl Vestibule {
         now: Timestamp,
     ) -> Result<NewMail, TemplateError> {
         let text = self.templates.activation(&ActivationMail { username, key, expire_time, site })?;
-        let id = MailId(random::uuid(&*self.random, now));
+        let id = MailId(random::uuid_v7(&*self.random, now));
         let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
         Ok(NewMail { id, kind: MailKind::Activation, sealed_text, expire_time })
     }

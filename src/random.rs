@@ -57,7 +57,12 @@ pub fn number(random: &dyn Random) -> u64 {
 }
 
 /// A UUID of version 7 for `now` (RFC 9562).
-pub fn uuid(random: &dyn Random, now: Timestamp) -> Uuid {
+pub fn uuid_v7(random: &dyn Random, now: Timestamp) -> Uuid {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &bytes(random)).into_uuid()
+}
+
+/// A UUID of version 4.
+pub fn uuid_v4(random: &dyn Random) -> Uuid {
+    uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
 }

@@ -23,7 +23,7 @@ pub use users::Users;
 
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
-pub trait Repository: Registrations + Unverified + Users + Outbox {
+pub trait Repository: Registrations + Unverified + Users + Outbox + Send + Sync {
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;
 

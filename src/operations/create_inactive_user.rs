@@ -91,7 +91,7 @@ impl Vestibule {
             None
         };
         let registration = NewRegistration {
-            user_id: UserId(random::uuid(&*self.random, now)),
+            user_id: UserId(random::uuid_v7(&*self.random, now)),
             username: request.username,
             email: request.email,
             password_hash,

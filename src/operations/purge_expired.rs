@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Vestibule;
 use crate::{
+    causes::Causes,
     domain::unverified::{PurgeLimit, PurgeScope, Purged, SAMPLE_SIZE},
     repository::StorageError,
 };
@@ -58,7 +59,7 @@ impl Vestibule {
                 Err(error) if purged.count == 0 => return Err(error.into()),
                 Err(error) => {
                     // What went is gone: the answer has to say so, and that there is more.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a purge stopped early");
+                    tracing::warn!(error = %Causes(&error), "a purge stopped early");
                     purged.more = true;
                     return Ok(purged);
                 }

@@ -1,0 +1,53 @@
+//! The wire: services, health, reflection. A handler has three steps: parse, call, convert.
+
+mod calls;
+mod convert;
+pub mod front;
+mod health;
+mod page_token;
+pub mod proto;
+mod registration;
+mod status;
+mod users;
+mod validate;
+
+use std::sync::Arc;
+
+use tonic::service::Routes;
+
+pub use calls::Calls;
+pub use health::{Health, probe};
+
+use crate::operations::Vestibule;
+use proto::{registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer};
+
+/// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
+const SERVICES: [&str; 2] = [
+    tonic_name::<RegistrationServiceServer<registration::RegistrationHandler>>(),
+    tonic_name::<UserServiceServer<users::UserHandler>>(),
+];
+
+/// The largest request, in bytes: far more than the longest fields together.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Every service that the port offers.
+pub fn routes(vestibule: &Arc<Vestibule>, calls: &Calls, health: &Health) -> Result<Routes, anyhow::Error> {
+    let registration = registration::RegistrationHandler::new(Arc::clone(vestibule), calls.clone());
+    let users = users::UserHandler::new(Arc::clone(vestibule), calls.clone());
+    Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(health.service())
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+const fn tonic_name<S: tonic::server::NamedService>() -> &'static str {
+    S::NAME
+}

@@ -1,0 +1,102 @@
+//! The domain's types as messages.
+
+use prost_types::Timestamp as ProtoTimestamp;
+
+use super::proto;
+use crate::{
+    domain::{
+        Timestamp,
+        mail::MailState,
+        profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
+        unverified::Purged,
+        user::{User, UserState},
+    },
+    operations::{InspectedKey, ProfileStatus},
+};
+
+/// A user.
+pub fn user(user: User) -> proto::User {
+    let state = match user.state {
+        UserState::Pending => proto::UserState::Pending,
+        UserState::Active => proto::UserState::Active,
+        UserState::Disabled => proto::UserState::Disabled,
+    };
+    proto::User {
+        id: user.id.to_string(),
+        username: user.username,
+        email: user.email,
+        state: state.into(),
+        active: user.state == UserState::Active,
+        create_time: Some(timestamp(user.create_time)),
+        activate_time: user.activate_time.map(timestamp),
+        disable_time: user.disable_time.map(timestamp),
+        last_login_time: user.last_login_time.map(timestamp),
+        site: user.site.as_str().to_owned(),
+    }
+}
+
+/// A registration profile; it never shows a key.
+pub fn profile(status: &ProfileStatus) -> proto::RegistrationProfile {
+    let state = match status.state {
+        ProfileState::Pending => proto::RegistrationProfileState::Pending,
+        ProfileState::Expired => proto::RegistrationProfileState::Expired,
+        ProfileState::Activated => proto::RegistrationProfileState::Activated,
+    };
+    let last_mail_state = status.mails.last_state.map(|state| match state {
+        MailState::Queued => proto::MailState::Queued,
+        MailState::Delivered => proto::MailState::Delivered,
+        MailState::Discarded => proto::MailState::Discarded,
+    });
+    let activated = status.state == ProfileState::Activated;
+    proto::RegistrationProfile {
+        user_id: status.user_id.to_string(),
+        state: state.into(),
+        activation_key: if activated { ALREADY_ACTIVATED } else { "" }.to_owned(),
+        issue_time: Some(timestamp(status.profile.issue_time)),
+        expire_time: Some(timestamp(status.profile.expire_time)),
+        activate_time: status.profile.activate_time.map(timestamp),
+        mails_sent: count(status.mails.delivered),
+        last_mail_state: last_mail_state.map(Into::into),
+    }
+}
+
+/// What Activate would answer.
+pub fn inspected_key(key: InspectedKey) -> proto::InspectActivationKeyResponse {
+    let state = match key.outcome {
+        Ok(()) => proto::ActivationKeyState::Pending,
+        Err(KeyRefusal::Disabled) => proto::ActivationKeyState::Disabled,
+        Err(KeyRefusal::AlreadyActivated { .. }) => proto::ActivationKeyState::Activated,
+        Err(KeyRefusal::Expired { .. }) => proto::ActivationKeyState::Expired,
+        Err(KeyRefusal::EmailTaken) => proto::ActivationKeyState::EmailTaken,
+    };
+    proto::InspectActivationKeyResponse {
+        state: state.into(),
+        expire_time: key.expire_time.map(timestamp),
+        site: key.site.as_str().to_owned(),
+    }
+}
+
+/// A never-verified user.
+pub fn unverified_user(found: User) -> proto::UnverifiedUser {
+    let expire_time = found.profile.map(|profile| timestamp(profile.expire_time));
+    proto::UnverifiedUser { user: Some(user(found)), expire_time }
+}
+
+/// What a purge did.
+pub fn purged(purged: Purged) -> proto::PurgeExpiredResponse {
+    proto::PurgeExpiredResponse {
+        purge_count: count(purged.count),
+        sample: purged.sample.into_iter().map(user).collect(),
+        more: purged.more,
+    }
+}
+
+/// An instant.
+pub fn timestamp(time: Timestamp) -> ProtoTimestamp {
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
+    ProtoTimestamp { seconds: time.timestamp(), nanos }
+}
+
+fn count(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

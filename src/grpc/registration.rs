@@ -1,0 +1,241 @@
+//! RegistrationService.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    calls::{Calls, deadline},
+    convert, page_token,
+    proto::{
+        ActivateRequest, ActivateResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
+        CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
+        DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, GetRegistrationProfileRequest,
+        GetRegistrationProfileResponse, InspectActivationKeyRequest, InspectActivationKeyResponse,
+        ListUnverifiedRequest, ListUnverifiedResponse, PurgeExpiredRequest, PurgeExpiredResponse,
+        ReissueActivationKeyRequest, ReissueActivationKeyResponse, SendActivationEmailRequest,
+        SendActivationEmailResponse, registration_service_server::RegistrationService,
+    },
+    status,
+    validate::{self, Fields},
+};
+use crate::{
+    domain::{
+        activation_key::ActivationKey, email_address::EmailAddress, page::PageSize, site::SiteId,
+        unverified::PurgeLimit, username::Username,
+    },
+    operations::{CreateInactiveUser, PurgeExpired, Vestibule},
+};
+
+/// Answers RegistrationService.
+pub struct RegistrationHandler {
+    vestibule: Arc<Vestibule>,
+    calls: Calls,
+}
+
+impl RegistrationHandler {
+    /// Answers with what `vestibule` does.
+    pub fn new(vestibule: Arc<Vestibule>, calls: Calls) -> Self {
+        Self { vestibule, calls }
+    }
+}
+
+#[async_trait]
+impl RegistrationService for RegistrationHandler {
+    async fn create_inactive_user(
+        &self,
+        request: Request<CreateInactiveUserRequest>,
+    ) -> Result<Response<CreateInactiveUserResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let username = fields.check("username", Username::parse(&request.username));
+        let email = fields.check("email", EmailAddress::parse(&request.email));
+        let password = fields.password(request.password.as_deref());
+        let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
+        let site = fields.check_optional("site", site, SiteId::parse);
+        let (Some(username), Some(email), Some(password), Some(site)) = (username, email, password, site) else {
+            return Err(fields.refuse());
+        };
+        let (asked_username, asked_email) = (username.clone(), email.clone());
+        let send_email = request.send_email.unwrap_or(true);
+        let registration = CreateInactiveUser { username, email, password, send_email, site };
+        let vestibule = Arc::clone(&self.vestibule);
+        let created = self
+            .calls
+            .run(deadline, async move { vestibule.create_inactive_user(registration).await })
+            .await?
+            .map_err(|error| status::create_inactive_user(error, &asked_username, &asked_email))?;
+        Ok(Response::new(CreateInactiveUserResponse {
+            user: Some(convert::user(created.user)),
+            expire_time: Some(convert::timestamp(created.expire_time)),
+            activation_key: expose(created.activation_key),
+        }))
+    }
+
+    async fn activate(&self, request: Request<ActivateRequest>) -> Result<Response<ActivateResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let password = fields.password(request.password.as_deref()).ok_or_else(|| fields.refuse())?;
+        let key = SecretString::from(request.activation_key);
+        let vestibule = Arc::clone(&self.vestibule);
+        let user = self
+            .calls
+            .run(deadline, async move { vestibule.activate(key.expose_secret(), password).await })
+            .await?
+            .map_err(status::activate)?;
+        Ok(Response::new(ActivateResponse { user: Some(convert::user(user)) }))
+    }
+
+    async fn inspect_activation_key(
+        &self,
+        request: Request<InspectActivationKeyRequest>,
+    ) -> Result<Response<InspectActivationKeyResponse>, Status> {
+        let deadline = deadline(&request);
+        let key = SecretString::from(request.into_inner().activation_key);
+        let vestibule = Arc::clone(&self.vestibule);
+        let inspected = self
+            .calls
+            .run(deadline, async move { vestibule.inspect_activation_key(key.expose_secret()).await })
+            .await?
+            .map_err(status::inspect_activation_key)?;
+        Ok(Response::new(convert::inspected_key(inspected)))
+    }
+
+    async fn send_activation_email(
+        &self,
+        request: Request<SendActivationEmailRequest>,
+    ) -> Result<Response<SendActivationEmailResponse>, Status> {
+        let deadline = deadline(&request);
+        let name = validate::user_name(request.into_inner().user)?;
+        let asked = status::resource(&name);
+        let vestibule = Arc::clone(&self.vestibule);
+        self.calls
+            .run(deadline, async move { vestibule.send_activation_email(&name).await })
+            .await?
+            .map_err(|error| status::issue_key(error, &asked))?;
+        Ok(Response::new(SendActivationEmailResponse {}))
+    }
+
+    async fn reissue_activation_key(
+        &self,
+        request: Request<ReissueActivationKeyRequest>,
+    ) -> Result<Response<ReissueActivationKeyResponse>, Status> {
+        let deadline = deadline(&request);
+        let user_id = validate::user_id(&request.into_inner().user_id)?;
+        let vestibule = Arc::clone(&self.vestibule);
+        let issued = self
+            .calls
+            .run(deadline, async move { vestibule.reissue_activation_key(user_id).await })
+            .await?
+            .map_err(|error| status::issue_key(error, &user_id.to_string()))?;
+        Ok(Response::new(ReissueActivationKeyResponse {
+            activation_key: issued.activation_key.expose().to_owned(),
+            expire_time: Some(convert::timestamp(issued.expire_time)),
+        }))
+    }
+
+    async fn get_registration_profile(
+        &self,
+        request: Request<GetRegistrationProfileRequest>,
+    ) -> Result<Response<GetRegistrationProfileResponse>, Status> {
+        let deadline = deadline(&request);
+        let user_id = validate::user_id(&request.into_inner().user_id)?;
+        let vestibule = Arc::clone(&self.vestibule);
+        let found = self
+            .calls
+            .run(deadline, async move { vestibule.get_registration_profile(user_id).await })
+            .await?
+            .map_err(|error| status::get_registration_profile(error, user_id))?;
+        Ok(Response::new(GetRegistrationProfileResponse {
+            registration_profile: Some(convert::profile(&found)),
+        }))
+    }
+
+    async fn create_registration_profile(
+        &self,
+        request: Request<CreateRegistrationProfileRequest>,
+    ) -> Result<Response<CreateRegistrationProfileResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let user_id = validate::user_id(&request.user_id)?;
+        let send_email = request.send_email.unwrap_or(true);
+        let vestibule = Arc::clone(&self.vestibule);
+        let created = self
+            .calls
+            .run(deadline, async move { vestibule.create_registration_profile(user_id, send_email).await })
+            .await?
+            .map_err(|error| status::create_registration_profile(error, user_id))?;
+        Ok(Response::new(CreateRegistrationProfileResponse {
+            registration_profile: Some(convert::profile(&created.status)),
+            activation_key: expose(created.activation_key),
+        }))
+    }
+
+    async fn delete_registration_profile(
+        &self,
+        request: Request<DeleteRegistrationProfileRequest>,
+    ) -> Result<Response<DeleteRegistrationProfileResponse>, Status> {
+        let deadline = deadline(&request);
+        let user_id = validate::user_id(&request.into_inner().user_id)?;
+        let vestibule = Arc::clone(&self.vestibule);
+        let deleted = self
+            .calls
+            .run(deadline, async move { vestibule.delete_registration_profile(user_id).await })
+            .await?
+            .map_err(|error| status::delete_registration_profile(error, user_id))?;
+        Ok(Response::new(DeleteRegistrationProfileResponse {
+            registration_profile: Some(convert::profile(&deleted)),
+        }))
+    }
+
+    async fn list_unverified(
+        &self,
+        request: Request<ListUnverifiedRequest>,
+    ) -> Result<Response<ListUnverifiedResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let filter = validate::unverified_filter(&mut fields, request.filter.as_ref());
+        let size = fields.check("page_size", PageSize::parse(request.page_size));
+        let (Some(filter), Some(size)) = (filter, size) else { return Err(fields.refuse()) };
+        let after = page_token::read(&self.vestibule, &request)?;
+        let vestibule = Arc::clone(&self.vestibule);
+        let page = self
+            .calls
+            .run(deadline, async move { vestibule.list_unverified(&filter, size, after).await })
+            .await?
+            .map_err(status::list_unverified)?;
+        Ok(Response::new(ListUnverifiedResponse {
+            next_page_token: page_token::write(&self.vestibule, &request, page.next),
+            users: page.items.into_iter().map(convert::unverified_user).collect(),
+        }))
+    }
+
+    async fn purge_expired(
+        &self,
+        request: Request<PurgeExpiredRequest>,
+    ) -> Result<Response<PurgeExpiredResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let purge = PurgeExpired {
+            validate_only: request.validate_only,
+            include_disabled: request.include_disabled,
+            limit: validate::field("limit", PurgeLimit::parse(request.limit))?,
+            deadline: deadline.map(|deadline| deadline.0),
+        };
+        let vestibule = Arc::clone(&self.vestibule);
+        let purged = self
+            .calls
+            .run(deadline, async move { vestibule.purge_expired(purge).await })
+            .await?
+            .map_err(status::purge_expired)?;
+        Ok(Response::new(convert::purged(purged)))
+    }
+}
+
+fn expose(key: Option<ActivationKey>) -> String {
+    key.map(|key| key.expose().to_owned()).unwrap_or_default()
+}

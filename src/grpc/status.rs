@@ -1,0 +1,355 @@
+//! The one place where an error becomes a `Status`: code, reason, details, and a plain sentence.
+//!
+//! Every variant has an arm of its own, so that a new one does not compile until somebody has decided.
+
+use std::{collections::HashMap, error::Error, time::Duration};
+
+use chrono::SecondsFormat;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use super::{front, proto::ErrorReason};
+use crate::{
+    causes::Causes,
+    domain::{
+        Timestamp,
+        email_address::EmailAddress,
+        profile::KeyRefusal,
+        user::{UserId, UserName},
+        username::Username,
+    },
+    hashing::Overloaded,
+    operations::{
+        ActivateError, CreateInactiveUserError, CreateRegistrationProfileError,
+        DeleteRegistrationProfileError, DisableUserError, GetRegistrationProfileError, GetUserError,
+        InspectActivationKeyError, IssueKeyError, ListUnverifiedError, PurgeExpiredError,
+    },
+    repository::StorageError,
+    templates::TemplateError,
+};
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "vestibule";
+
+const USER: &str = "vestibule.v1.User";
+const REGISTRATION_PROFILE: &str = "vestibule.v1.RegistrationProfile";
+/// How long a caller who met an overloaded or unreachable server should wait.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// CreateInactiveUser's refusals.
+pub fn create_inactive_user(
+    error: CreateInactiveUserError,
+    username: &Username,
+    email: &EmailAddress,
+) -> Status {
+    match error {
+        CreateInactiveUserError::UnknownSite => unknown_site("site"),
+        CreateInactiveUserError::UsernameTaken => refuse(
+            Code::AlreadyExists,
+            ErrorReason::UsernameTaken,
+            "The username is in use.",
+            ErrorDetails::with_resource_info(USER, username.as_str(), "", "An equal username is in use."),
+        ),
+        CreateInactiveUserError::EmailTaken => refuse(
+            Code::AlreadyExists,
+            ErrorReason::EmailTaken,
+            "Another user has verified the email address.",
+            ErrorDetails::with_resource_info(USER, email.as_str(), "", "Another user has verified the address."),
+        ),
+        CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
+        CreateInactiveUserError::Template(error) => template(&error),
+        CreateInactiveUserError::Storage(error) => storage(error),
+    }
+}
+
+/// Activate's refusals.
+pub fn activate(error: ActivateError) -> Status {
+    match error {
+        ActivateError::UnknownKey => key_unknown(),
+        ActivateError::Key(refusal) => key_refused(refusal),
+        ActivateError::Overloaded(Overloaded) => overloaded(),
+        ActivateError::Storage(error) => storage(error),
+    }
+}
+
+/// InspectActivationKey's refusals.
+pub fn inspect_activation_key(error: InspectActivationKeyError) -> Status {
+    match error {
+        InspectActivationKeyError::UnknownKey => key_unknown(),
+        InspectActivationKeyError::Storage(error) => storage(error),
+    }
+}
+
+/// The refusals of SendActivationEmail and ReissueActivationKey.
+pub fn issue_key(error: IssueKeyError, asked: &str) -> Status {
+    match error {
+        IssueKeyError::UserNotFound => user_not_found(asked),
+        IssueKeyError::ProfileNotFound => profile_not_found(asked),
+        IssueKeyError::Key(refusal) => key_refused(refusal),
+        IssueKeyError::Template(error) => template(&error),
+        IssueKeyError::Storage(error) => storage(error),
+    }
+}
+
+/// GetRegistrationProfile's refusals.
+pub fn get_registration_profile(error: GetRegistrationProfileError, user_id: UserId) -> Status {
+    match error {
+        GetRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
+        GetRegistrationProfileError::ProfileNotFound => profile_not_found(&user_id.to_string()),
+        GetRegistrationProfileError::Storage(error) => storage(error),
+    }
+}
+
+/// CreateRegistrationProfile's refusals.
+pub fn create_registration_profile(error: CreateRegistrationProfileError, user_id: UserId) -> Status {
+    match error {
+        CreateRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
+        CreateRegistrationProfileError::ProfileExists => refuse(
+            Code::AlreadyExists,
+            ErrorReason::RegistrationProfileExists,
+            "The user has a registration profile already.",
+            ErrorDetails::with_resource_info(
+                REGISTRATION_PROFILE,
+                user_id.to_string(),
+                "",
+                "The user has one already.",
+            ),
+        ),
+        CreateRegistrationProfileError::Key(refusal) => key_refused(refusal),
+        CreateRegistrationProfileError::Template(error) => template(&error),
+        CreateRegistrationProfileError::Storage(error) => storage(error),
+    }
+}
+
+/// DeleteRegistrationProfile's refusals.
+pub fn delete_registration_profile(error: DeleteRegistrationProfileError, user_id: UserId) -> Status {
+    match error {
+        DeleteRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
+        DeleteRegistrationProfileError::ProfileNotFound => profile_not_found(&user_id.to_string()),
+        DeleteRegistrationProfileError::Storage(error) => storage(error),
+    }
+}
+
+/// ListUnverified's refusals.
+pub fn list_unverified(error: ListUnverifiedError) -> Status {
+    match error {
+        ListUnverifiedError::UnknownSite => unknown_site("filter.site"),
+        ListUnverifiedError::Storage(error) => storage(error),
+    }
+}
+
+/// PurgeExpired's refusals.
+pub fn purge_expired(error: PurgeExpiredError) -> Status {
+    match error {
+        PurgeExpiredError::Storage(error) => storage(error),
+    }
+}
+
+/// GetUser's refusals.
+pub fn get_user(error: GetUserError, asked: &str) -> Status {
+    match error {
+        GetUserError::UserNotFound => user_not_found(asked),
+        GetUserError::Storage(error) => storage(error),
+    }
+}
+
+/// DisableUser's refusals.
+pub fn disable_user(error: DisableUserError, user_id: UserId) -> Status {
+    match error {
+        DisableUserError::UserNotFound => user_not_found(&user_id.to_string()),
+        DisableUserError::Storage(error) => storage(error),
+    }
+}
+
+/// How a ResourceInfo names the user that was asked for.
+pub fn resource(name: &UserName) -> String {
+    match name {
+        UserName::Id(id) => id.to_string(),
+        UserName::Username(username) => username.to_string(),
+        UserName::Email(email) => email.to_string(),
+    }
+}
+
+/// Every field that breaks a rule, with what would be right.
+pub fn invalid_request(violations: Vec<(String, String)>) -> Status {
+    fields(ErrorReason::InvalidRequest, "The request is invalid", violations)
+}
+
+/// A password that can't be accepted.
+pub fn password_rejected(violations: Vec<(String, String)>) -> Status {
+    fields(ErrorReason::PasswordRejected, "The password can't be accepted", violations)
+}
+
+/// A page token that continues nothing.
+pub fn invalid_page_token() -> Status {
+    let violation = "must be the next_page_token of the same query".to_owned();
+    fields(
+        ErrorReason::InvalidPageToken,
+        "The page token continues no such query",
+        vec![("page_token".to_owned(), violation)],
+    )
+}
+
+/// The caller has to show a credential.
+pub fn caller_unauthenticated() -> Status {
+    refuse(
+        Code::Unauthenticated,
+        ErrorReason::CallerUnauthenticated,
+        "Callers from other machines are refused; access.anonymous says who may call.",
+        ErrorDetails::new(),
+    )
+}
+
+/// The caller's deadline has passed.
+pub fn deadline_exceeded() -> Status {
+    refuse(
+        Code::DeadlineExceeded,
+        ErrorReason::DeadlineExceeded,
+        "The deadline has passed; what was begun is carried out all the same.",
+        ErrorDetails::new(),
+    )
+}
+
+/// This server is shutting down.
+pub fn draining() -> Status {
+    refuse(
+        Code::Unavailable,
+        ErrorReason::Draining,
+        "This server is shutting down.",
+        ErrorDetails::with_retry_info(Some(Duration::ZERO)),
+    )
+}
+
+/// A fault of ours: the cause is logged under the request's id, and the caller gets the id.
+pub fn internal(cause: &(dyn Error + 'static)) -> Status {
+    tracing::error!(error = %Causes(cause), "internal error");
+    refuse(
+        Code::Internal,
+        ErrorReason::Internal,
+        "Internal error; the log has it under the request's id.",
+        ErrorDetails::with_request_info(front::request_id(), ""),
+    )
+}
+
+fn storage(error: StorageError) -> Status {
+    match error {
+        StorageError::Unavailable(_) => {
+            tracing::warn!(error = %Causes(&error), "database unavailable");
+            refuse(
+                Code::Unavailable,
+                ErrorReason::StorageUnavailable,
+                "The database is unavailable.",
+                ErrorDetails::with_retry_info(Some(RETRY_DELAY)),
+            )
+        }
+        StorageError::Conflict(_) => refuse(
+            Code::Aborted,
+            ErrorReason::ConcurrentUpdate,
+            "Another call changed the same thing at the same time; try again.",
+            ErrorDetails::with_retry_info(Some(Duration::ZERO)),
+        ),
+        StorageError::Database(_) | StorageError::Corrupt(_) => internal(&error),
+    }
+}
+
+fn template(error: &TemplateError) -> Status {
+    match error {
+        TemplateError::Read { .. } | TemplateError::Broken { .. } => internal(error),
+    }
+}
+
+fn overloaded() -> Status {
+    refuse(
+        Code::ResourceExhausted,
+        ErrorReason::Overloaded,
+        "Too many passwords wait to be hashed; try again.",
+        ErrorDetails::with_retry_info(Some(RETRY_DELAY)),
+    )
+}
+
+fn key_unknown() -> Status {
+    refuse(
+        Code::NotFound,
+        ErrorReason::ActivationKeyUnknown,
+        "The activation key is unknown.",
+        ErrorDetails::new(),
+    )
+}
+
+fn key_refused(refusal: KeyRefusal) -> Status {
+    let (reason, message) = match refusal {
+        KeyRefusal::Disabled => (ErrorReason::UserDisabled, "The user is disabled."),
+        KeyRefusal::AlreadyActivated { .. } => {
+            (ErrorReason::AlreadyActivated, "The user is activated already.")
+        }
+        KeyRefusal::Expired { .. } => (ErrorReason::ActivationKeyExpired, "The activation key has expired."),
+        KeyRefusal::EmailTaken => (ErrorReason::EmailTaken, "Another user has verified the email address."),
+    };
+    let metadata = match refusal {
+        KeyRefusal::AlreadyActivated { user_id, activate_time } => HashMap::from([
+            ("user_id".to_owned(), user_id.to_string()),
+            ("activate_time".to_owned(), rfc3339(activate_time)),
+        ]),
+        KeyRefusal::Expired { expire_time } => {
+            HashMap::from([("expire_time".to_owned(), rfc3339(expire_time))])
+        }
+        KeyRefusal::Disabled | KeyRefusal::EmailTaken => HashMap::new(),
+    };
+    let details = ErrorDetails::with_precondition_failure_violation(name(reason), "activation_key", message);
+    refuse_with(Code::FailedPrecondition, reason, message, details, metadata)
+}
+
+fn user_not_found(asked: &str) -> Status {
+    refuse(
+        Code::NotFound,
+        ErrorReason::UserNotFound,
+        "There is no such user.",
+        ErrorDetails::with_resource_info(USER, asked, "", "There is no such user."),
+    )
+}
+
+fn profile_not_found(asked: &str) -> Status {
+    refuse(
+        Code::NotFound,
+        ErrorReason::RegistrationProfileNotFound,
+        "The user has no registration profile.",
+        ErrorDetails::with_resource_info(REGISTRATION_PROFILE, asked, "", "The user has none."),
+    )
+}
+
+fn unknown_site(field: &str) -> Status {
+    invalid_request(vec![(field.to_owned(), "must be the id of one of the settings' sites".to_owned())])
+}
+
+fn fields(reason: ErrorReason, message: &str, violations: Vec<(String, String)>) -> Status {
+    let list: Vec<_> = violations.iter().map(|(field, rule)| format!("{field} {rule}")).collect();
+    let message = format!("{message}: {}.", list.join("; "));
+    let violations: Vec<_> =
+        violations.into_iter().map(|(field, rule)| FieldViolation::new(field, rule)).collect();
+    refuse(Code::InvalidArgument, reason, &message, ErrorDetails::with_bad_request(violations))
+}
+
+fn refuse(code: Code, reason: ErrorReason, message: &str, details: ErrorDetails) -> Status {
+    refuse_with(code, reason, message, details, HashMap::new())
+}
+
+fn refuse_with(
+    code: Code,
+    reason: ErrorReason,
+    message: &str,
+    mut details: ErrorDetails,
+    metadata: HashMap<String, String>,
+) -> Status {
+    details.set_error_info(name(reason), DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// A reason as it stands in ErrorInfo: the enum value's name without the prefix.
+fn name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}

@@ -1,0 +1,181 @@
+//! Turns a request's fields into the domain's types, or names every one that can't be.
+
+use tonic::Status;
+
+use super::{
+    proto::{UnverifiedFilter, get_user_request, send_activation_email_request},
+    status,
+};
+use crate::domain::{
+    Invalid, Timestamp,
+    email_address::{EmailAddress, EmailDomain},
+    password::Password,
+    policy,
+    site::SiteId,
+    unverified,
+    user::{UserId, UserName},
+    username::Username,
+};
+
+/// The fields of one request that break a rule.
+#[derive(Debug, Default)]
+pub struct Fields {
+    violations: Vec<(String, String)>,
+    password_rejected: bool,
+}
+
+impl Fields {
+    /// The parsed field, or a note of what is wrong with it.
+    pub fn check<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
+        parsed.map_err(|invalid| self.violations.push((field.to_owned(), invalid.0))).ok()
+    }
+
+    /// An optional field: `Some(None)` when it is absent, `None` when it is wrong.
+    #[expect(clippy::option_option, reason = "absent and wrong are two things")]
+    pub fn check_optional<T>(
+        &mut self,
+        field: &str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
+        match value {
+            None => Some(None),
+            Some(text) => self.check(field, parse(text)).map(Some),
+        }
+    }
+
+    /// A password; if nothing else is wrong, it has a reason of its own.
+    #[expect(clippy::option_option, reason = "absent and wrong are two things")]
+    pub fn password(&mut self, value: Option<&str>) -> Option<Option<Password>> {
+        let password = self.check_optional("password", value, Password::parse);
+        self.password_rejected |= password.is_none();
+        password
+    }
+
+    /// The status that names all of them.
+    pub fn refuse(self) -> Status {
+        if self.password_rejected && self.violations.len() == 1 {
+            return status::password_rejected(self.violations);
+        }
+        status::invalid_request(self.violations)
+    }
+
+    /// That status, if any field is wrong.
+    pub fn finish(self) -> Result<(), Status> {
+        if self.violations.is_empty() { Ok(()) } else { Err(self.refuse()) }
+    }
+}
+
+/// One field that alone decides.
+pub fn field<T>(field: &str, parsed: Result<T, Invalid>) -> Result<T, Status> {
+    let mut fields = Fields::default();
+    fields.check(field, parsed).ok_or_else(|| fields.refuse())
+}
+
+/// A user's id.
+pub fn user_id(text: &str) -> Result<UserId, Status> {
+    field("user_id", UserId::parse(text))
+}
+
+/// What the request looks a user up by, and how that reads.
+pub trait NamesUser {
+    /// The field that is set.
+    fn name(self) -> Lookup;
+}
+
+/// What a user is looked up by.
+#[derive(Debug)]
+pub enum Lookup {
+    /// By id.
+    Id(String),
+    /// By username.
+    Username(String),
+    /// By email address.
+    Email(String),
+}
+
+impl NamesUser for get_user_request::User {
+    fn name(self) -> Lookup {
+        match self {
+            Self::UserId(text) => Lookup::Id(text),
+            Self::Username(text) => Lookup::Username(text),
+            Self::Email(text) => Lookup::Email(text),
+        }
+    }
+}
+
+impl NamesUser for send_activation_email_request::User {
+    fn name(self) -> Lookup {
+        match self {
+            Self::UserId(text) => Lookup::Id(text),
+            Self::Username(text) => Lookup::Username(text),
+            Self::Email(text) => Lookup::Email(text),
+        }
+    }
+}
+
+/// The user that a request's oneof names.
+pub fn user_name(user: Option<impl NamesUser>) -> Result<UserName, Status> {
+    match user.map(NamesUser::name) {
+        None => field("user", Err(Invalid::new("must be given: user_id, username or email"))),
+        Some(Lookup::Id(text)) => user_id(&text).map(UserName::Id),
+        Some(Lookup::Username(text)) => field("username", Username::parse(&text)).map(UserName::Username),
+        Some(Lookup::Email(text)) => field("email", EmailAddress::parse(&text)).map(UserName::Email),
+    }
+}
+
+/// A filter on never-verified users.
+pub fn unverified_filter(
+    fields: &mut Fields,
+    filter: Option<&UnverifiedFilter>,
+) -> Option<unverified::UnverifiedFilter> {
+    let Some(filter) = filter else { return Some(unverified::UnverifiedFilter::default()) };
+    let mut time = |name: &str, value: Option<&prost_types::Timestamp>| match value {
+        None => Some(None),
+        Some(value) => fields.check(&format!("filter.{name}"), timestamp(value)).map(Some),
+    };
+    let created_before = time("created_before", filter.created_before.as_ref());
+    let created_after = time("created_after", filter.created_after.as_ref());
+    let idle_since = time("idle_since", filter.idle_since.as_ref());
+    let present = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+    let domain = present(&filter.email_domain);
+    let email_domain = fields.check_optional("filter.email_domain", domain.as_deref(), EmailDomain::parse);
+    let site = fields.check_optional("filter.site", present(&filter.site).as_deref(), SiteId::parse);
+    Some(unverified::UnverifiedFilter {
+        created_before: created_before?,
+        created_after: created_after?,
+        idle_since: idle_since?,
+        expired: filter.expired,
+        email_domain: email_domain?,
+        site: site?,
+        include_any_verified: !filter.exclude_any_verified.unwrap_or(true),
+    })
+}
+
+/// An instant of the years 1 to 9999, cut to the microsecond (X21).
+fn timestamp(value: &prost_types::Timestamp) -> Result<Timestamp, Invalid> {
+    let invalid = || Invalid::new("must be an instant of the years 1 to 9999, with 0 to 999,999,999 nanos");
+    let nanos = u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(invalid)?;
+    Timestamp::from_timestamp(value.seconds, nanos / 1000 * 1000)
+        .filter(|time| (policy::min_time()..=policy::max_time()).contains(time))
+        .ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x21_instants_outside_the_years_1_to_9999_are_refused() {
+        let parse = |seconds, nanos| timestamp(&prost_types::Timestamp { seconds, nanos });
+        for (seconds, nanos) in [
+            (-62_135_596_801, 0), (253_402_300_800, 0), (i64::MIN, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000),
+            (0, i32::MIN), (0, i32::MAX),
+        ] {
+            assert!(parse(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+        assert_eq!(parse(-62_135_596_800, 0).unwrap(), policy::min_time());
+        assert_eq!(parse(253_402_300_799, 999_999_999).unwrap(), policy::max_time());
+        assert_eq!(parse(1, 1_999).unwrap().timestamp_subsec_nanos(), 1_000);
+    }
+}

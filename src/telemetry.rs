@@ -1,0 +1,26 @@
+//! Logs: to standard error, for people or for machines.
+
+use std::io;
+
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// An object a line, for machines.
+    Json,
+}
+
+/// Starts logging for the whole process; a second time it changes nothing.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let _ = match format {
+        LogFormat::Pretty => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Sends the mails that wait: claim a batch, send, settle each alone, sleep until rung or due.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    causes::Causes,
+    clock::Clock,
+    domain::{
+        Timestamp,
+        mail::{ClaimedMail, Settlement, backoff},
+    },
+    mail::{MailSender, OutgoingMail, SendError},
+    operations::open_text,
+    random::{self, Random},
+    repository::{Repository, StorageError},
+    sealing::Keyring,
+};
+
+/// How many mails are claimed, and sent at the same time.
+const BATCH: u32 = 16;
+/// How long a worker sleeps that nobody rings: another replica's mails, and those that are due again.
+const POLL: Duration = Duration::from_secs(1);
+/// How much longer than an attempt a lease lives, so that the outcome can be recorded.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// How often recording an outcome is tried; past that the lease runs out, and the mail is sent again.
+const SETTLE_ATTEMPTS: u32 = 5;
+const SETTLE_DELAY: Duration = Duration::from_millis(500);
+
+/// The worker that empties the outbox.
+#[derive(Clone)]
+pub struct MailOutbox {
+    /// Where mails wait.
+    pub repository: Arc<dyn Repository>,
+    /// How they leave.
+    pub sender: Arc<dyn MailSender>,
+    /// Opens them.
+    pub keyring: Arc<Keyring>,
+    /// Decides what is due.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter and claim tokens.
+    pub random: Arc<dyn Random>,
+    /// Rung when a mail was queued.
+    pub mail_queued: Arc<Notify>,
+    /// How long one attempt may take.
+    pub attempt_timeout: Duration,
+}
+
+impl MailOutbox {
+    /// Sends until it is stopped; what has been claimed by then is sent and settled first.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            // Interest is noted before looking, so that a ring in between is not missed.
+            let rung = self.mail_queued.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            match self.send_due().await {
+                Ok(claimed) => {
+                    failing = false;
+                    if claimed > 0 {
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    // Once for each outage, not once a second.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(error = %Causes(&error), "the outbox can't be read");
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = rung => {}
+                () = sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Claims a batch and returns when every mail of it is settled.
+    async fn send_due(&self) -> Result<usize, StorageError> {
+        let now = self.clock.now();
+        let lease = TimeDelta::from_std(self.attempt_timeout + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
+        let claim_token = random::uuid_v4(&*self.random);
+        let mails = self.repository.claim_mails(now, now + lease, claim_token, BATCH).await?;
+        let claimed = mails.len();
+        let mut sending = JoinSet::new();
+        for mail in mails {
+            let outbox = self.clone();
+            sending.spawn(async move { outbox.attempt(mail).await });
+        }
+        sending.join_all().await;
+        Ok(claimed)
+    }
+
+    /// Sends one mail and records what became of it.
+    async fn attempt(&self, mail: ClaimedMail) {
+        let outcome = self.send(&mail).await;
+        let settlement = settle(&mail, outcome, self.clock.now(), random::number(&*self.random));
+        match &settlement {
+            Settlement::Delivered => tracing::info!(mail_id = %mail.id, attempt = mail.attempt, "mail sent"),
+            Settlement::Retry { next_attempt_time, error } => {
+                tracing::warn!(mail_id = %mail.id, attempt = mail.attempt, %next_attempt_time, error, "mail failed for now");
+            }
+            Settlement::Discarded { error } => {
+                tracing::error!(mail_id = %mail.id, attempt = mail.attempt, error, "mail given up");
+            }
+        }
+        for _ in 0..SETTLE_ATTEMPTS {
+            let settled =
+                self.repository.settle_mail(mail.id, mail.claim_token, &settlement, self.clock.now()).await;
+            match settled {
+                Ok(true) => return,
+                Ok(false) => {
+                    tracing::info!(mail_id = %mail.id, "the mail's user is gone, or its lease is somebody else's");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(mail_id = %mail.id, error = %Causes(&error), "a mail's outcome can't be recorded");
+                    sleep(SETTLE_DELAY).await;
+                }
+            }
+        }
+    }
+
+    async fn send(&self, mail: &ClaimedMail) -> Result<(), SendError> {
+        // A key that is missing from the keyring can come back, so this is no reason to give up.
+        let text = open_text(&self.keyring, mail.id, &mail.recipient, &mail.sealed_text)
+            .map_err(|error| SendError::Transient(format!("the sealed text can't be opened: {error}")))?;
+        let outgoing = OutgoingMail {
+            id: mail.id,
+            recipient: &mail.recipient,
+            create_time: mail.create_time,
+            text: &text,
+        };
+        timeout(self.attempt_timeout, self.sender.send(&outgoing))
+            .await
+            .unwrap_or_else(|_| Err(SendError::Transient("the attempt took too long".to_owned())))
+    }
+}
+
+/// What follows from an attempt: transient failures are tried again until the key expires.
+fn settle(mail: &ClaimedMail, outcome: Result<(), SendError>, now: Timestamp, jitter: u64) -> Settlement {
+    match outcome {
+        Ok(()) => Settlement::Delivered,
+        Err(SendError::Permanent(error)) => Settlement::Discarded { error },
+        Err(SendError::Transient(error)) => {
+            let wait = TimeDelta::from_std(backoff(mail.attempt, jitter)).unwrap_or(TimeDelta::MAX);
+            match now.checked_add_signed(wait).filter(|time| *time < mail.expire_time) {
+                Some(next_attempt_time) => Settlement::Retry { next_attempt_time, error },
+                None => Settlement::Discarded { error },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{
+        mail::{MailId, MailKind},
+        user::UserId,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn mail(attempt: u32) -> ClaimedMail {
+        ClaimedMail {
+            id: MailId(Uuid::nil()),
+            user_id: UserId(Uuid::nil()),
+            kind: MailKind::Activation,
+            recipient: "a@example.com".into(),
+            sealed_text: Vec::new(),
+            attempt,
+            claim_token: Uuid::nil(),
+            create_time: at(0),
+            expire_time: at(100),
+        }
+    }
+
+    #[test]
+    fn what_follows_from_an_attempt() {
+        let transient = || Err(SendError::Transient("451".into()));
+        let retry =
+            |seconds| Settlement::Retry { next_attempt_time: at(seconds), error: "451".into() };
+        let discarded = |error: &str| Settlement::Discarded { error: error.into() };
+        assert_eq!(settle(&mail(1), Ok(()), at(200), 0), Settlement::Delivered);
+        assert_eq!(settle(&mail(1), Err(SendError::Permanent("550".into())), at(0), 0), discarded("550"));
+        assert_eq!(settle(&mail(1), transient(), at(0), 5_000), retry(5));
+        assert_eq!(settle(&mail(2), transient(), at(0), 10_000), retry(10));
+        assert_eq!(settle(&mail(1), transient(), at(94), 5_000), retry(99));
+        assert_eq!(settle(&mail(1), transient(), at(95), 5_000), discarded("451"));
+        assert_eq!(settle(&mail(1), transient(), at(200), 0), discarded("451"));
+    }
+}
