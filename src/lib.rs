@@ -5,7 +5,9 @@
 
 pub mod domain;
 
+pub mod causes;
 pub mod clock;
+pub mod hashing;
 pub mod mail;
 pub mod random;
 pub mod sealing;
@@ -13,11 +15,14 @@ pub mod templates;
 
 pub mod repository;
 
-pub mod hashing;
 pub mod operations;
-pub mod grpc;
 
-pub mod causes;
+pub mod grpc;
+pub mod workers;
+
 pub mod config;
 pub mod telemetry;
-pub mod workers;
+
+pub mod server;
+
+pub mod cli;

@@ -8,7 +8,7 @@ pub mod smtp;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Timestamp,
+    Invalid, Timestamp,
     mail::{MailId, MailText},
 };
 
@@ -41,4 +41,14 @@ pub enum SendError {
     /// Trying again is no use: this mail or this recipient is refused for good.
     #[error("{0}")]
     Permanent(String),
+}
+
+/// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`.
+pub fn parse_mailbox(text: &str) -> Result<String, Invalid> {
+    let invalid = || Invalid::new("must be a mailbox such as Shop <shop@example.com>");
+    if text.contains(char::is_control) {
+        return Err(invalid());
+    }
+    text.parse::<lettre::message::Mailbox>().map_err(|_| invalid())?;
+    Ok(text.to_owned())
 }

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: everything is in the library, `cli` decides what to run.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vestibule::cli::run()
+}

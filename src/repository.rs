@@ -7,7 +7,7 @@
 mod outbox;
 pub mod postgres;
 mod registrations;
-//pub mod sqlite;
+pub mod sqlite;
 mod unverified;
 mod users;
 

@@ -4,15 +4,7 @@ use std::io;
 
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// An object a line, for machines.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Starts logging for the whole process; a second time it changes nothing.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {

@@ -353,3 +353,188 @@ fn name(reason: ErrorReason) -> &'static str {
 fn rfc3339(time: Timestamp) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::hashing::Overloaded;
+
+    fn unavailable() -> StorageError {
+        StorageError::Unavailable("password=hunter2 at 10.0.0.1".into())
+    }
+
+    fn conflict() -> StorageError {
+        StorageError::Conflict("40001".into())
+    }
+
+    fn broken() -> StorageError {
+        StorageError::Database("relation users does not exist".into())
+    }
+
+    fn corrupt() -> StorageError {
+        StorageError::Corrupt("a user's state")
+    }
+
+    fn template_error() -> TemplateError {
+        TemplateError::Read { name: "activation/body.txt".into(), source: std::io::Error::other("gone") }
+    }
+
+    fn user_id() -> UserId {
+        UserId(uuid::Uuid::nil())
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(seconds, 1000).unwrap()
+    }
+
+    fn refusals() -> [KeyRefusal; 4] {
+        [
+            KeyRefusal::Disabled,
+            KeyRefusal::AlreadyActivated { user_id: user_id(), activate_time: at(0) },
+            KeyRefusal::Expired { expire_time: at(0) },
+            KeyRefusal::EmailTaken,
+        ]
+    }
+
+    /// Every variant of every error, with the status that it becomes.
+    fn every_status() -> Vec<(String, Status)> {
+        let mut all: Vec<(String, Status)> = Vec::new();
+        let mut add = |call: &str, variant: &str, status: Status| all.push((format!("{call} {variant}"), status));
+        let username = Username::parse("alice").unwrap();
+        let email = EmailAddress::parse("alice@example.com").unwrap();
+        for (variant, error) in [
+            ("UnknownSite", CreateInactiveUserError::UnknownSite),
+            ("UsernameTaken", CreateInactiveUserError::UsernameTaken),
+            ("EmailTaken", CreateInactiveUserError::EmailTaken),
+            ("Overloaded", CreateInactiveUserError::Overloaded(Overloaded)),
+            ("Template", CreateInactiveUserError::Template(template_error())),
+            ("Storage Unavailable", CreateInactiveUserError::Storage(unavailable())),
+            ("Storage Conflict", CreateInactiveUserError::Storage(conflict())),
+            ("Storage Database", CreateInactiveUserError::Storage(broken())),
+            ("Storage Corrupt", CreateInactiveUserError::Storage(corrupt())),
+        ] {
+            add("CreateInactiveUser", variant, create_inactive_user(error, &username, &email));
+        }
+        add("Activate", "UnknownKey", activate(ActivateError::UnknownKey));
+        for refusal in refusals() {
+            add("Activate", &format!("{refusal}"), activate(ActivateError::Key(refusal)));
+            add("IssueKey", &format!("{refusal}"), issue_key(IssueKeyError::Key(refusal), "alice"));
+            let error = CreateRegistrationProfileError::Key(refusal);
+            add("CreateRegistrationProfile", &format!("{refusal}"), create_registration_profile(error, user_id()));
+        }
+        add("Activate", "Overloaded", activate(ActivateError::Overloaded(Overloaded)));
+        add("Activate", "Storage", activate(ActivateError::Storage(unavailable())));
+        let inspect = inspect_activation_key;
+        add("InspectActivationKey", "UnknownKey", inspect(InspectActivationKeyError::UnknownKey));
+        add("InspectActivationKey", "Storage", inspect(InspectActivationKeyError::Storage(unavailable())));
+        for (variant, error) in [
+            ("UserNotFound", IssueKeyError::UserNotFound),
+            ("ProfileNotFound", IssueKeyError::ProfileNotFound),
+            ("Template", IssueKeyError::Template(template_error())),
+            ("Storage", IssueKeyError::Storage(conflict())),
+        ] {
+            add("IssueKey", variant, issue_key(error, "alice"));
+        }
+        for (variant, error) in [
+            ("UserNotFound", GetRegistrationProfileError::UserNotFound),
+            ("ProfileNotFound", GetRegistrationProfileError::ProfileNotFound),
+            ("Storage", GetRegistrationProfileError::Storage(unavailable())),
+        ] {
+            add("GetRegistrationProfile", variant, get_registration_profile(error, user_id()));
+        }
+        for (variant, error) in [
+            ("UserNotFound", CreateRegistrationProfileError::UserNotFound),
+            ("ProfileExists", CreateRegistrationProfileError::ProfileExists),
+            ("Template", CreateRegistrationProfileError::Template(template_error())),
+            ("Storage", CreateRegistrationProfileError::Storage(unavailable())),
+        ] {
+            add("CreateRegistrationProfile", variant, create_registration_profile(error, user_id()));
+        }
+        for (variant, error) in [
+            ("UserNotFound", DeleteRegistrationProfileError::UserNotFound),
+            ("ProfileNotFound", DeleteRegistrationProfileError::ProfileNotFound),
+            ("Storage", DeleteRegistrationProfileError::Storage(unavailable())),
+        ] {
+            add("DeleteRegistrationProfile", variant, delete_registration_profile(error, user_id()));
+        }
+        add("ListUnverified", "UnknownSite", list_unverified(ListUnverifiedError::UnknownSite));
+        add("ListUnverified", "Storage", list_unverified(ListUnverifiedError::Storage(unavailable())));
+        add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
+        add("GetUser", "UserNotFound", get_user(GetUserError::UserNotFound, "alice"));
+        add("GetUser", "Storage", get_user(GetUserError::Storage(unavailable()), "alice"));
+        add("DisableUser", "UserNotFound", disable_user(DisableUserError::UserNotFound, user_id()));
+        add("DisableUser", "Storage", disable_user(DisableUserError::Storage(unavailable()), user_id()));
+        let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
+        add("any", "invalid request", invalid_request(violations()));
+        add("any", "password", password_rejected(violations()));
+        add("any", "page token", invalid_page_token());
+        add("any", "anonymous caller", caller_unauthenticated());
+        add("any", "deadline", deadline_exceeded());
+        add("any", "draining", draining());
+        add("any", "panic", internal(&unavailable()));
+        all
+    }
+
+    fn reason_of(status: &Status) -> String {
+        let details = status.get_error_details();
+        let info = details.error_info().expect("every status carries ErrorInfo");
+        assert_eq!(info.domain, DOMAIN);
+        info.reason.clone()
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_reason() {
+        let table: Vec<_> = every_status()
+            .iter()
+            .map(|(error, status)| format!("{error}: {:?} {}", status.code(), reason_of(status)))
+            .collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn every_reason_is_used_and_only_the_protos_reasons_are() {
+        let used: BTreeSet<_> = every_status().iter().map(|(_, status)| reason_of(status)).collect();
+        let listed: BTreeSet<_> = (1..)
+            .map_while(|number| ErrorReason::try_from(number).ok())
+            .map(|reason| name(reason).to_owned())
+            .collect();
+        assert_eq!(used, listed);
+    }
+
+    #[test]
+    fn details_match_the_code_and_nothing_of_a_driver_is_told() {
+        for (error, status) in every_status() {
+            let details = status.get_error_details();
+            match status.code() {
+                Code::InvalidArgument => assert!(details.bad_request().is_some(), "{error}"),
+                Code::AlreadyExists => assert!(details.resource_info().is_some(), "{error}"),
+                Code::NotFound => {
+                    let of_key = reason_of(&status) == "ACTIVATION_KEY_UNKNOWN";
+                    assert_eq!(details.resource_info().is_none(), of_key, "{error}");
+                }
+                Code::FailedPrecondition => assert!(details.precondition_failure().is_some(), "{error}"),
+                Code::ResourceExhausted | Code::Unavailable | Code::Aborted => {
+                    assert!(details.retry_info().is_some(), "{error}");
+                }
+                Code::Internal => assert!(details.request_info().is_some(), "{error}"),
+                Code::Unauthenticated | Code::DeadlineExceeded => {}
+                other => panic!("{error} must not become {other:?}"),
+            }
+            let told = format!("{status:?}");
+            for secret in ["hunter2", "10.0.0.1", "relation", "gone"] {
+                assert!(!told.contains(secret), "{error}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn x13_a_spent_key_tells_who_and_since_when_and_an_expired_one_since_when() {
+        let metadata = |refusal| key_refused(refusal).get_error_details().error_info().unwrap().metadata.clone();
+        let activated = metadata(refusals()[1]);
+        assert_eq!(activated["user_id"], user_id().to_string());
+        assert_eq!(activated["activate_time"], "1970-01-01T00:00:00.000001Z");
+        assert_eq!(metadata(refusals()[2])["expire_time"], "1970-01-01T00:00:00.000001Z");
+    }
+}

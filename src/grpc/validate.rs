@@ -59,11 +59,6 @@ impl Fields {
         }
         status::invalid_request(self.violations)
     }
-
-    /// That status, if any field is wrong.
-    pub fn finish(self) -> Result<(), Status> {
-        if self.violations.is_empty() { Ok(()) } else { Err(self.refuse()) }
-    }
 }
 
 /// One field that alone decides.

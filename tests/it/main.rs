@@ -1,1 +1,4 @@
+//! The integration tests, one binary: what they need is built and started once.
 
+mod contract;
+mod support;

@@ -1,0 +1,113 @@
+//! The command line: results on standard output, everything else on standard error.
+
+mod dev;
+mod health;
+mod migrate;
+mod purge_expired;
+mod serve;
+
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Settings};
+
+/// A check found problems.
+const FOUND_PROBLEMS: u8 = 3;
+/// The settings can't be used (EX_CONFIG of sysexits.h).
+const BAD_SETTINGS: u8 = 78;
+
+/// Holds the people who have registered and not yet proved that an email address is theirs.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 a check found problems, 78 bad settings.
+Results go to standard output, everything else to standard error.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run on this machine with SQLite made on the spot and mails shown in the terminal.
+    Dev(dev::Dev),
+    /// Serve gRPC.
+    Serve(serve::Serve),
+    /// Bring the database's schema up to date.
+    Migrate(ConfigFiles),
+    /// Delete pending users whose activation key has expired, as the RPC PurgeExpired does.
+    PurgeExpired(purge_expired::PurgeExpiredCommand),
+    /// Ask a running server whether it is serving.
+    Health(health::HealthCommand),
+    /// Print the version.
+    Version,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+struct ConfigFiles {
+    /// A TOML file with settings; a later one overrides an earlier one.
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl ConfigFiles {
+    fn load(&self, flags: &[(&str, String)]) -> Result<Settings, ConfigError> {
+        Settings::load(&self.files, flags)
+    }
+}
+
+/// Runs the command of the process's arguments.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Dev(command) => command.run().await,
+            Command::Serve(command) => command.run().await,
+            Command::Migrate(config) => migrate::run(&config).await,
+            Command::PurgeExpired(command) => command.run().await,
+            Command::Health(command) => command.run().await,
+            Command::Version => print(concat!("vestibule ", env!("CARGO_PKG_VERSION"))),
+        }
+    });
+    // A blocking task, say a hash, must not keep a process that is done.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "vestibule: {error:#}");
+    if error.is::<ConfigError>() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
+}
+
+/// Writes a result.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The flag that moves a server to another address.
+fn listen_flag(listen: Option<SocketAddr>) -> Option<(&'static str, String)> {
+    listen.map(|address| ("grpc.listen", address.to_string()))
+}
+
+/// Returns when the process is asked to stop.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be caught");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,226 @@
+//! The store on SQLite, and what its parts share: the pools, the rows, the errors.
+
+mod outbox;
+mod registrations;
+mod unverified;
+mod users;
+
+use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    Connection as _, Row as _, Sqlite, SqlitePool, Transaction,
+    migrate::{MigrateError, Migrator},
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use super::{Repository, StorageError};
+use crate::domain::{
+    Timestamp, policy,
+    profile::RegistrationProfile,
+    site::SiteId,
+    user::{User, UserId, UserState},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A [`Repository`] on SQLite.
+///
+/// SQLite lets one connection write at a time, so there is one that writes: acts queue for it in order,
+/// rather than collide in the file.
+#[derive(Debug)]
+pub struct SqliteRepository {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteRepository {
+    /// A store in the file that a path or a URL such as `sqlite:vestibule.db` names, which is made if it is missing
+    /// and opened when it is first used.
+    pub fn open(path_or_url: &str, max_connections: u32) -> Result<Self, StorageError> {
+        let options: SqliteConnectOptions = if path_or_url.starts_with("sqlite:") {
+            path_or_url.parse().map_err(storage_error)?
+        } else {
+            SqliteConnectOptions::new().filename(path_or_url)
+        };
+        create_if_missing(options.get_filename())
+            .map_err(|error| StorageError::Unavailable(error.into()))?;
+        let options = options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
+        // Full: in WAL mode a commit is on the disk before it is acknowledged, also when the power goes.
+        let writing =
+            options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let writer = pool(1).connect_lazy_with(writing);
+        let readers = pool(max_connections).connect_lazy_with(options.pragma("query_only", "ON"));
+        Ok(Self { writer, readers })
+    }
+
+    /// Begins a transaction that nobody else writes beside, so that whatever it decides by stays true until it ends.
+    /// Dropped before it is committed, it leaves nothing behind.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StorageError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(storage_error)
+    }
+}
+
+fn pool(max_connections: u32) -> PoolOptions<Sqlite> {
+    SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT).after_release(
+        |connection, _| {
+            Box::pin(async move {
+                // The driver counts transactions by itself and misses it when SQLite rolls one back on its own,
+                // on a full disk for one: such a connection would never begin another.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        },
+    )
+}
+
+/// Makes the file, readable to its owner only, for it holds password hashes; SQLite's other files take after it.
+fn create_if_missing(path: &Path) -> io::Result<()> {
+    // Not opened if it exists: closing it would release the locks that this process may hold on it.
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Repository for SqliteRepository {
+    async fn migrate(&self) -> Result<(), StorageError> {
+        // One transaction around them all keeps other processes out: the driver has no lock of its own for that.
+        let mut transaction = self.begin().await?;
+        MIGRATIONS.run_direct(None, &mut *transaction, false).await.map_err(migrate_error)?;
+        transaction.commit().await.map_err(storage_error)
+    }
+
+    async fn is_ready(&self) -> Result<bool, StorageError> {
+        let table: Option<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(storage_error)?;
+        if table.is_none() {
+            return Ok(false);
+        }
+        let applied: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(storage_error)?;
+        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        // Last, so that it leaves everything in the one file.
+        self.writer.close().await;
+    }
+}
+
+/// The columns of `users` that [`user`] reads.
+macro_rules! user_columns {
+    () => {
+        "id, username, email, email_verified, state, create_time, activate_time, disable_time, last_login_time, \
+         site, profile_issue_time, profile_expire_time, profile_activate_time"
+    };
+}
+use user_columns;
+
+/// Reads a row of `user_columns!`.
+fn user(row: &SqliteRow) -> Result<User, StorageError> {
+    let state: &str = row.try_get("state").map_err(storage_error)?;
+    let site: &str = row.try_get("site").map_err(storage_error)?;
+    let profile = match optional_instant(row, "profile_issue_time")? {
+        None => None,
+        Some(issue_time) => Some(RegistrationProfile {
+            issue_time,
+            expire_time: instant(row, "profile_expire_time")?,
+            activate_time: optional_instant(row, "profile_activate_time")?,
+        }),
+    };
+    Ok(User {
+        id: UserId(id(row, "id")?),
+        username: row.try_get("username").map_err(storage_error)?,
+        email: row.try_get("email").map_err(storage_error)?,
+        email_verified: row.try_get("email_verified").map_err(storage_error)?,
+        state: UserState::from_name(state).ok_or(StorageError::Corrupt("a user's state"))?,
+        create_time: instant(row, "create_time")?,
+        activate_time: optional_instant(row, "activate_time")?,
+        disable_time: optional_instant(row, "disable_time")?,
+        last_login_time: optional_instant(row, "last_login_time")?,
+        site: SiteId::parse(site).map_err(|_| StorageError::Corrupt("a user's site"))?,
+        profile,
+    })
+}
+
+/// Reads an instant, which is kept in microseconds since 1970.
+fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, StorageError> {
+    optional_instant(row, column)?.ok_or(StorageError::Corrupt("a missing instant"))
+}
+
+/// Reads an instant that may be absent.
+fn optional_instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StorageError> {
+    let micros: Option<i64> = row.try_get(column).map_err(storage_error)?;
+    let Some(micros) = micros else { return Ok(None) };
+    Timestamp::from_timestamp_micros(micros)
+        .filter(|instant| (policy::min_time()..=policy::max_time()).contains(instant))
+        .map(Some)
+        .ok_or(StorageError::Corrupt("an instant"))
+}
+
+/// Reads an id, which is kept as the 16 bytes of a UUID.
+fn id(row: &SqliteRow, column: &str) -> Result<Uuid, StorageError> {
+    let bytes: &[u8] = row.try_get(column).map_err(storage_error)?;
+    Uuid::from_slice(bytes).map_err(|_| StorageError::Corrupt("an id"))
+}
+
+/// Finds a user inside a transaction, where nobody else can change it (X17).
+async fn lock_user(
+    transaction: &mut Transaction<'_, Sqlite>,
+    id: UserId,
+) -> Result<Option<User>, StorageError> {
+    sqlx::query(concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1"))
+        .bind(id.0)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(storage_error)?
+        .as_ref()
+        .map(user)
+        .transpose()
+}
+
+/// Sorts what the driver says by what a caller can do about it.
+fn storage_error(error: sqlx::Error) -> StorageError {
+    match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => StorageError::Unavailable(error.into()),
+        sqlx::Error::Database(database) => {
+            let code: u32 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+            // The low byte says what went wrong, the rest where.
+            match code & 0xff {
+                // busy, locked
+                5 | 6 => StorageError::Conflict(error.into()),
+                // no permission, out of memory, read-only, I/O error, full, can't open
+                3 | 7 | 8 | 10 | 13 | 14 => StorageError::Unavailable(error.into()),
+                _ => StorageError::Database(error.into()),
+            }
+        }
+        _ => StorageError::Database(error.into()),
+    }
+}
+
+/// Sorts what a migration says: a statement's error is one like any other.
+fn migrate_error(error: MigrateError) -> StorageError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => storage_error(error),
+        _ => StorageError::Database(error.into()),
+    }
+}

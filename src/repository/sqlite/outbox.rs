@@ -1,0 +1,132 @@
+//! The mails that wait to be sent.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{SqliteRepository, id, instant, storage_error};
+use crate::{
+    domain::{
+        Timestamp,
+        mail::{ClaimedMail, MailId, MailKind, Settlement},
+        user::UserId,
+    },
+    repository::{Outbox, StorageError},
+};
+
+#[async_trait]
+impl Outbox for SqliteRepository {
+    async fn claim_mails(
+        &self,
+        now: Timestamp,
+        lease_expire_time: Timestamp,
+        claim_token: Uuid,
+        limit: u32,
+    ) -> Result<Vec<ClaimedMail>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut mails = sqlx::query(
+            "UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
+             WHERE id IN (
+                 SELECT id FROM mails
+                 WHERE state = 'QUEUED' AND next_attempt_time <= $1
+                     AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
+                 ORDER BY next_attempt_time, id LIMIT $4
+             )
+             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time",
+        )
+        .bind(now.timestamp_micros())
+        .bind(lease_expire_time.timestamp_micros())
+        .bind(claim_token)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(storage_error)?
+        .iter()
+        .map(|row| Ok((instant(row, "next_attempt_time")?, claimed(row, claim_token)?)))
+        .collect::<Result<Vec<_>, StorageError>>()?;
+        transaction.commit().await.map_err(storage_error)?;
+        mails.sort_by_key(|(due, mail)| (*due, mail.id));
+        Ok(mails.into_iter().map(|(_, mail)| mail).collect())
+    }
+
+    async fn settle_mail(
+        &self,
+        id: MailId,
+        claim_token: Uuid,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let (query, event) = match settlement {
+            Settlement::Retry { next_attempt_time, error } => (
+                sqlx::query(
+                    "UPDATE mails SET lease_expire_time = NULL, claim_token = NULL,
+                         next_attempt_time = $3, last_error = $4
+                     WHERE id = $1 AND claim_token = $2",
+                )
+                .bind(id.0)
+                .bind(claim_token)
+                .bind(next_attempt_time.timestamp_micros())
+                .bind(error),
+                None,
+            ),
+            Settlement::Delivered => (
+                sqlx::query(FINISH)
+                    .bind(id.0)
+                    .bind(claim_token)
+                    .bind(now.timestamp_micros())
+                    .bind("DELIVERED")
+                    .bind(None::<&str>),
+                Some("activation_mail_sent"),
+            ),
+            Settlement::Discarded { error } => (
+                sqlx::query(FINISH)
+                    .bind(id.0)
+                    .bind(claim_token)
+                    .bind(now.timestamp_micros())
+                    .bind("DISCARDED")
+                    .bind(Some(error)),
+                Some("activation_mail_failed"),
+            ),
+        };
+        let mut transaction = self.begin().await?;
+        let settled = query.execute(&mut *transaction).await.map_err(storage_error)?;
+        if settled.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if let Some(event) = event {
+            sqlx::query(
+                "INSERT INTO events (kind, create_time, user_id, mail_id)
+                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1",
+            )
+            .bind(id.0)
+            .bind(now.timestamp_micros())
+            .bind(event)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
+        }
+        transaction.commit().await.map_err(storage_error)?;
+        Ok(true)
+    }
+}
+
+const FINISH: &str = "
+UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
+    sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
+WHERE id = $1 AND claim_token = $2";
+
+fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<ClaimedMail, StorageError> {
+    let kind: &str = row.try_get("kind").map_err(storage_error)?;
+    let attempt: i64 = row.try_get("attempt").map_err(storage_error)?;
+    Ok(ClaimedMail {
+        id: MailId(id(row, "id")?),
+        user_id: UserId(id(row, "user_id")?),
+        kind: MailKind::from_name(kind).ok_or(StorageError::Corrupt("a mail's kind"))?,
+        recipient: row.try_get("recipient").map_err(storage_error)?,
+        sealed_text: row.try_get("sealed_text").map_err(storage_error)?,
+        attempt: u32::try_from(attempt).map_err(|_| StorageError::Corrupt("a mail's attempt"))?,
+        claim_token,
+        create_time: instant(row, "create_time")?,
+        expire_time: instant(row, "expire_time")?,
+    })
+}

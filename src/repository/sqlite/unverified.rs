@@ -1,0 +1,224 @@
+//! Listing the never-verified, and purging the expired.
+
+use async_trait::async_trait;
+use sqlx::{Executor, QueryBuilder, Sqlite};
+
+use super::{SqliteRepository, id, instant, storage_error, user, user_columns};
+use crate::{
+    domain::{
+        Timestamp,
+        page::{Page, PageKey, PageSize},
+        unverified::{PurgeScope, UnverifiedFilter},
+        user::User,
+    },
+    repository::{
+        StorageError, Unverified,
+        unverified::{MAX_ROWS_EXAMINED, purgeable, purgeable_disabled},
+    },
+};
+
+#[async_trait]
+impl Unverified for SqliteRepository {
+    async fn list_unverified(
+        &self,
+        filter: &UnverifiedFilter,
+        now: Timestamp,
+        size: PageSize,
+        after: Option<PageKey>,
+    ) -> Result<Page<User>, StorageError> {
+        // One snapshot, so that the last row examined is the same for both queries.
+        let mut transaction = self.readers.begin().await.map_err(storage_error)?;
+        let mut query = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM (SELECT * FROM users"));
+        push_served(&mut query, filter, after);
+        query.push(" ORDER BY create_time, id LIMIT ").push_bind(i64::from(MAX_ROWS_EXAMINED));
+        query.push(") AS examined WHERE true");
+        push_residual(&mut query, filter, now);
+        query
+            .push(" ORDER BY create_time, id LIMIT ")
+            .push_bind(i64::try_from(size.get() + 1).unwrap_or(i64::MAX));
+        let rows = query.build().fetch_all(&mut *transaction).await.map_err(storage_error)?;
+        let mut items = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        if items.len() > size.get() {
+            items.truncate(size.get());
+            let next = items.last().map(|user| PageKey { create_time: user.create_time, id: user.id.0 });
+            return Ok(Page { items, next });
+        }
+        let mut query = QueryBuilder::new("SELECT create_time, id FROM users");
+        push_served(&mut query, filter, after);
+        query.push(" ORDER BY create_time, id LIMIT 1 OFFSET ").push_bind(i64::from(MAX_ROWS_EXAMINED) - 1);
+        let last_examined = query.build().fetch_optional(&mut *transaction).await.map_err(storage_error)?;
+        let next = match last_examined {
+            None => None,
+            Some(row) => Some(PageKey { create_time: instant(&row, "create_time")?, id: id(&row, "id")? }),
+        };
+        Ok(Page { items, next })
+    }
+
+    async fn count_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<u32, StorageError> {
+        let mut count = 0;
+        for statements in in_scope(scope) {
+            let found: i64 = sqlx::query_scalar(statements.count)
+                .bind(scope.now.timestamp_micros())
+                .bind(i64::from(limit - count))
+                .fetch_one(&self.readers)
+                .await
+                .map_err(storage_error)?;
+            count += u32::try_from(found).unwrap_or(u32::MAX);
+        }
+        Ok(count)
+    }
+
+    async fn list_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError> {
+        let mut users = Vec::new();
+        for statements in in_scope(scope) {
+            users.extend(fetch_users(&self.readers, statements.list, scope, left(limit, &users)).await?);
+        }
+        Ok(users)
+    }
+
+    async fn purge(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut gone = Vec::new();
+        for statements in in_scope(scope) {
+            let limit = left(limit, &gone);
+            sqlx::query(statements.tell)
+                .bind(scope.now.timestamp_micros())
+                .bind(i64::from(limit))
+                .execute(&mut *transaction)
+                .await
+                .map_err(storage_error)?;
+            let mut users = fetch_users(&mut *transaction, statements.delete, scope, limit).await?;
+            users.sort_by_key(|user| (user.profile.map(|profile| profile.expire_time), user.id));
+            gone.extend(users);
+        }
+        transaction.commit().await.map_err(storage_error)?;
+        Ok(gone)
+    }
+}
+
+/// What is done to the users of one predicate; `$1` is the present instant, `$2` the limit.
+struct Statements {
+    count: &'static str,
+    list: &'static str,
+    /// Appends the events of those whom `delete` takes after it in the same transaction.
+    tell: &'static str,
+    delete: &'static str,
+}
+
+macro_rules! statements {
+    ($predicate:expr) => {
+        Statements {
+            count: concat!(
+                "SELECT count(*) FROM (SELECT 1 FROM users WHERE ",
+                $predicate,
+                " LIMIT $2) AS counted"
+            ),
+            list: concat!(
+                "SELECT ",
+                user_columns!(),
+                " FROM users WHERE ",
+                $predicate,
+                " ORDER BY profile_expire_time, id LIMIT $2"
+            ),
+            tell: concat!(
+                "INSERT INTO events (kind, create_time, user_id, deletion_reason)
+                 SELECT 'user_deleted', $1, id, 'expired' FROM (",
+                chosen!($predicate),
+                ") AS chosen ORDER BY id"
+            ),
+            delete: concat!(
+                "DELETE FROM users WHERE id IN (",
+                chosen!($predicate),
+                ") AND ",
+                $predicate,
+                " RETURNING ",
+                user_columns!()
+            ),
+        }
+    };
+}
+
+macro_rules! chosen {
+    ($predicate:expr) => {
+        concat!("SELECT id FROM users WHERE ", $predicate, " ORDER BY profile_expire_time, id LIMIT $2")
+    };
+}
+
+const PENDING: Statements = statements!(purgeable!());
+const DISABLED: Statements = statements!(purgeable_disabled!());
+
+/// A predicate at a time, because no index serves both at once.
+fn in_scope(scope: PurgeScope) -> impl Iterator<Item = Statements> {
+    [Some(PENDING), scope.include_disabled.then_some(DISABLED)].into_iter().flatten()
+}
+
+fn left(limit: u32, taken: &[User]) -> u32 {
+    limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX))
+}
+
+async fn fetch_users(
+    executor: impl Executor<'_, Database = Sqlite>,
+    statement: &'static str,
+    scope: PurgeScope,
+    limit: u32,
+) -> Result<Vec<User>, StorageError> {
+    sqlx::query(statement)
+        .bind(scope.now.timestamp_micros())
+        .bind(i64::from(limit))
+        .fetch_all(executor)
+        .await
+        .map_err(storage_error)?
+        .iter()
+        .map(user)
+        .collect()
+}
+
+/// The conditions that an index walks along; what it passes over is bounded by what they return.
+fn push_served(query: &mut QueryBuilder<Sqlite>, filter: &UnverifiedFilter, after: Option<PageKey>) {
+    query.push(" WHERE NOT email_verified");
+    if let Some(after) = after {
+        query.push(" AND (create_time, id) > (").push_bind(after.create_time.timestamp_micros());
+        query.push(", ").push_bind(after.id).push(")");
+    }
+    if let Some(created_after) = filter.created_after {
+        query.push(" AND create_time >= ").push_bind(created_after.timestamp_micros());
+    }
+    if let Some(created_before) = filter.created_before {
+        query.push(" AND create_time < ").push_bind(created_before.timestamp_micros());
+    }
+    if let Some(domain) = &filter.email_domain {
+        query.push(" AND email_domain = ").push_bind(domain.as_str().to_owned());
+    } else if let Some(site) = &filter.site {
+        query.push(" AND site = ").push_bind(site.as_str().to_owned());
+    }
+}
+
+/// The conditions that are checked row by row, on a bounded number of rows.
+fn push_residual(query: &mut QueryBuilder<Sqlite>, filter: &UnverifiedFilter, now: Timestamp) {
+    if let (Some(_), Some(site)) = (&filter.email_domain, &filter.site) {
+        query.push(" AND site = ").push_bind(site.as_str().to_owned());
+    }
+    if !filter.include_any_verified {
+        query.push(" AND NOT any_email_verified");
+    }
+    if let Some(idle_since) = filter.idle_since {
+        query
+            .push(" AND (last_login_time IS NULL OR last_login_time < ")
+            .push_bind(idle_since.timestamp_micros())
+            .push(")");
+    }
+    match filter.expired {
+        None => {}
+        Some(true) => {
+            query
+                .push(" AND (profile_activate_time IS NOT NULL OR profile_expire_time <= ")
+                .push_bind(now.timestamp_micros())
+                .push(")");
+        }
+        Some(false) => {
+            query
+                .push(" AND profile_activate_time IS NULL AND profile_expire_time > ")
+                .push_bind(now.timestamp_micros());
+        }
+    }
+}
