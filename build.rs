@@ -13,6 +13,7 @@ const PROTOS: [&str; 5] = [
     "vestibule/v1/user_service.proto",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "how cargo tells a build script where to write")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=migrations");

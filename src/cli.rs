@@ -14,7 +14,7 @@ use crate::config::{ConfigError, Settings};
 
 /// A check found problems.
 const FOUND_PROBLEMS: u8 = 3;
-/// The settings can't be used (EX_CONFIG of sysexits.h).
+/// The settings can't be used (`EX_CONFIG` of sysexits.h).
 const BAD_SETTINGS: u8 = 78;
 
 /// Holds the people who have registered and not yet proved that an email address is theirs.

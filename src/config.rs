@@ -222,10 +222,12 @@ impl<T: figment::Provider> figment::Provider for Named<T> {
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(file).map_err(|error| ConfigError(format!("{} can't be read: {error}", file.display())))
+    fs::read_to_string(file)
+        .map_err(|error| ConfigError(format!("{} can't be read: {error}", file.display())))
 }
 
 /// Says of every wrong setting where it stands and what would be right.
+#[expect(clippy::wildcard_enum_match_arm, reason = "figment explains the others well")]
 fn explain(errors: figment::Error) -> ConfigError {
     let mut text = String::new();
     for error in errors {

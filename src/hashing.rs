@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_argon2id_with_a_salt_of_its_own_and_verifies() {
-        let hasher = PasswordHasher::new(Duration::from_secs(60), Arc::new(SystemRandom));
+        let hasher = PasswordHasher::new(Duration::from_mins(1), Arc::new(SystemRandom));
         let password = Password::parse("correct horse").unwrap();
         let first = hasher.hash(password.clone()).await.unwrap();
         let second = hasher.hash(password).await.unwrap();
@@ -84,7 +84,7 @@ mod tests {
         let password = Password::parse("correct horse").unwrap();
         assert_eq!(hasher.hash(password.clone()).await.unwrap_err(), Overloaded);
         drop(held);
-        let patient = PasswordHasher { queue: Duration::from_secs(60), ..hasher };
+        let patient = PasswordHasher { queue: Duration::from_mins(1), ..hasher };
         assert!(patient.hash(password).await.is_ok());
     }
 }

@@ -75,7 +75,7 @@ impl Default for Outside {
 }
 
 impl Server {
-    /// Builds everything and starts to listen. Health says NOT_SERVING until the database answers.
+    /// Builds everything and starts to listen. Health says `NOT_SERVING` until the database answers.
     pub async fn start(settings: &Settings, outside: Outside) -> anyhow::Result<Self> {
         let repository = open_repository(settings).await?;
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
@@ -108,9 +108,7 @@ impl Server {
         let address = listener.local_addr()?;
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
-        workers.spawn("readiness", move |stop| {
-            watch_readiness(Arc::clone(&watched), reported.clone(), stop)
-        });
+        workers.spawn("readiness", move |stop| watch_readiness(Arc::clone(&watched), reported.clone(), stop));
         let serving = tonic::transport::Server::builder()
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -142,12 +140,11 @@ impl Server {
                 vestibule.repository.close().await;
                 ended
             });
-            match drained.await {
-                Ok(ended) => ended??,
-                Err(_) => {
-                    serving.abort();
-                    tracing::warn!("the drain's time is over; what was left is cut off");
-                }
+            if let Ok(ended) = drained.await {
+                ended??;
+            } else {
+                serving.abort();
+                tracing::warn!("the drain's time is over; what was left is cut off");
             }
             tracing::info!("stopped");
             Ok(())
@@ -282,7 +279,10 @@ fn keyring(settings: &Settings, random: &dyn Random) -> Result<Keyring, ConfigEr
         }
     };
     let text = fs::read_to_string(&file).map(zeroize::Zeroizing::new).map_err(|error| {
-        ConfigError(format!("secrets.keyring_file: {} can't be read: {error}; {HOW_TO_MAKE_A_KEYRING}", file.display()))
+        ConfigError(format!(
+            "secrets.keyring_file: {} can't be read: {error}; {HOW_TO_MAKE_A_KEYRING}",
+            file.display()
+        ))
     })?;
     Keyring::parse(&text)
         .map_err(|error| ConfigError(format!("secrets.keyring_file: {}: {error}", file.display())))
@@ -333,7 +333,10 @@ fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
         let url = &site.activation_url;
         let is_link = (url.starts_with("https://") || url.starts_with("http://")) && url.contains("{key}");
         if !url.is_empty() && !is_link {
-            return Err(wrong("activation_url", &Invalid::new("must be an http or https URL with {key} in it")));
+            return Err(wrong(
+                "activation_url",
+                &Invalid::new("must be an http or https URL with {key} in it"),
+            ));
         }
         let days = match site.activation_days {
             Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,

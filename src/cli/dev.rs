@@ -84,11 +84,7 @@ See what else there is:
 
 /// The next line to paste, with the key that the mail carries.
 fn activate_line(mail: &OutgoingMail<'_>, address: SocketAddr) -> Option<String> {
-    let key = mail
-        .text
-        .body()
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .find_map(ActivationKey::parse)?;
+    let key = mail.text.body().split(|c: char| !c.is_ascii_alphanumeric()).find_map(ActivationKey::parse)?;
     Some(format!(
         "Activate it:\n\n  grpcurl -plaintext -d '{{\"activation_key\": \"{}\"}}' {address} vestibule.v1.RegistrationService/Activate\n",
         key.expose()

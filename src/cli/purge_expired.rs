@@ -1,6 +1,7 @@
 //! `vestibule purge-expired`: what the RPC PurgeExpired does, for a schedule (R15).
 
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Write as _, stderr},
     process::ExitCode,
 };
@@ -58,8 +59,11 @@ impl PurgeExpiredCommand {
         let repository = server::open_repository(&settings).await?;
         let vestibule = server::vestibule(&settings, repository, &Outside::default())?;
         let limit = self.limit.unwrap_or(u32::MAX);
-        let (purged, interrupted) =
-            if self.dry_run { (self.preview(&vestibule, limit).await?, false) } else { self.purge(&vestibule, limit).await? };
+        let (purged, interrupted) = if self.dry_run {
+            (self.preview(&vestibule, limit).await?, false)
+        } else {
+            self.purge(&vestibule, limit).await?
+        };
         vestibule.repository.close().await;
         match self.output {
             Output::Text => print(&self.text(&purged))?,
@@ -83,11 +87,11 @@ impl PurgeExpiredCommand {
         tokio::pin!(stop);
         let mut all = Purged::default();
         loop {
-            let step = i32::try_from(limit - all.count).unwrap_or(STEP).min(STEP);
+            let left = i32::try_from(limit - all.count).unwrap_or(STEP);
             let request = PurgeExpired {
                 validate_only: false,
                 include_disabled: self.include_disabled,
-                limit: PurgeLimit::parse(step)?,
+                limit: PurgeLimit::parse(left.min(STEP))?,
                 deadline: None,
             };
             let purged = vestibule.purge_expired(request).await?;
@@ -119,7 +123,7 @@ impl PurgeExpiredCommand {
         }
         if self.dry_run {
             for user in &purged.sample {
-                text.push_str(&format!("\n  {}  {}  {}", user.id, user.username, user.email));
+                let _ = write!(text, "\n  {}  {}  {}", user.id, user.username, user.email);
             }
         }
         text

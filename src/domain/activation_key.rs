@@ -64,7 +64,8 @@ mod tests {
         let key = ActivationKey::generate(&[7; SALT_BYTES], &username);
         let mut bytes = vec![7; SALT_BYTES];
         bytes.extend_from_slice(b"Alice");
-        let expected: String = Sha1::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let expected =
+            Sha1::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(key.expose(), expected);
         assert!(ActivationKey::parse(key.expose()).is_some());
         assert_eq!(key.digest().as_bytes(), Sha256::digest(expected.as_bytes()).as_slice());

@@ -141,7 +141,7 @@ impl fmt::Display for MailId {
 /// The shortest ceiling of a wait between two attempts.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+const MAX_BACKOFF: Duration = Duration::from_hours(1);
 
 /// How long to wait after `attempt` failed attempts: uniform between nothing and a ceiling that
 /// doubles from 5 seconds to an hour. `jitter` is a random number, all of whose values are as likely.

@@ -61,7 +61,7 @@ pub fn profile(status: &ProfileStatus) -> proto::RegistrationProfile {
 }
 
 /// What Activate would answer.
-pub fn inspected_key(key: InspectedKey) -> proto::InspectActivationKeyResponse {
+pub fn inspected_key(key: &InspectedKey) -> proto::InspectActivationKeyResponse {
     let state = match key.outcome {
         Ok(()) => proto::ActivationKeyState::Pending,
         Err(KeyRefusal::Disabled) => proto::ActivationKeyState::Disabled,

@@ -24,6 +24,8 @@ const REQUEST_ID: &str = "x-request-id";
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// The one service that answers everybody: a kubelet brings no credential.
 const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Like health, asked too often to be worth a line each.
+const REFLECTION: &str = "/grpc.reflection.";
 
 tokio::task_local! {
     static CURRENT: String;
@@ -113,7 +115,8 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let start = Instant::now();
-        let id = callers_id(request.headers()).unwrap_or_else(|| random::uuid_v4(&*self.door.random).to_string());
+        let id =
+            callers_id(request.headers()).unwrap_or_else(|| random::uuid_v4(&*self.door.random).to_string());
         let method = request.uri().path().to_owned();
         let span = tracing::info_span!("request", id, method);
         let answer: Self::Future = match self.door.admit(&mut request) {
@@ -123,8 +126,8 @@ where
         let scoped = CURRENT.scope(id.clone(), async move {
             let mut response = answer.await?;
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-            let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-            if method.starts_with(HEALTH) {
+            let milliseconds = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+            if method.starts_with(HEALTH) || method.starts_with(REFLECTION) {
                 tracing::debug!(?code, milliseconds, "answered");
             } else {
                 tracing::info!(?code, milliseconds, "answered");
@@ -177,8 +180,8 @@ mod tests {
     #[test]
     fn a_timeout_is_read_in_every_unit_and_refused_when_malformed() {
         let parse = |text: &str| parse_timeout(&HeaderValue::from_str(text).unwrap());
-        assert_eq!(parse("1H"), Some(Duration::from_secs(3600)));
-        assert_eq!(parse("2M"), Some(Duration::from_secs(120)));
+        assert_eq!(parse("1H"), Some(Duration::from_hours(1)));
+        assert_eq!(parse("2M"), Some(Duration::from_mins(2)));
         assert_eq!(parse("3S"), Some(Duration::from_secs(3)));
         assert_eq!(parse("99999999m"), Some(Duration::from_millis(99_999_999)));
         assert_eq!(parse("5u"), Some(Duration::from_micros(5)));
@@ -190,10 +193,12 @@ mod tests {
 
     #[test]
     fn a_request_id_is_the_callers_only_if_it_is_harmless() {
-        let id = |text: &str| callers_id(&HeaderMap::from_iter([(
-            http::HeaderName::from_static(REQUEST_ID),
-            HeaderValue::from_str(text).unwrap(),
-        )]));
+        let id = |text: &str| {
+            callers_id(&HeaderMap::from_iter([(
+                http::HeaderName::from_static(REQUEST_ID),
+                HeaderValue::from_str(text).unwrap(),
+            )]))
+        };
         assert_eq!(id("abc-1.2_3").as_deref(), Some("abc-1.2_3"));
         for other in ["", "a b", "a\"b", &"a".repeat(65)] {
             assert_eq!(id(other), None, "{other:?}");

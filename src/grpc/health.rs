@@ -5,8 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tonic_health::{
     ServingStatus,
     pb::{
-        HealthCheckRequest, health_check_response, health_client::HealthClient,
-        health_server::HealthServer,
+        HealthCheckRequest, health_check_response, health_client::HealthClient, health_server::HealthServer,
     },
     server::{HealthReporter, HealthService},
 };

@@ -1,6 +1,11 @@
 //! The messages and services that the build made out of `proto/`.
 
-#![allow(clippy::all, clippy::pedantic, reason = "generated; the protos are commented")]
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the protos are commented"
+)]
 
 use std::fmt;
 

@@ -55,7 +55,8 @@ impl RegistrationService for RegistrationHandler {
         let password = fields.password(request.password.as_deref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
-        let (Some(username), Some(email), Some(password), Some(site)) = (username, email, password, site) else {
+        let (Some(username), Some(email), Some(password), Some(site)) = (username, email, password, site)
+        else {
             return Err(fields.refuse());
         };
         let (asked_username, asked_email) = (username.clone(), email.clone());
@@ -74,7 +75,10 @@ impl RegistrationService for RegistrationHandler {
         }))
     }
 
-    async fn activate(&self, request: Request<ActivateRequest>) -> Result<Response<ActivateResponse>, Status> {
+    async fn activate(
+        &self,
+        request: Request<ActivateRequest>,
+    ) -> Result<Response<ActivateResponse>, Status> {
         let deadline = deadline(&request);
         let request = request.into_inner();
         let mut fields = Fields::default();
@@ -101,7 +105,7 @@ impl RegistrationService for RegistrationHandler {
             .run(deadline, async move { vestibule.inspect_activation_key(key.expose_secret()).await })
             .await?
             .map_err(status::inspect_activation_key)?;
-        Ok(Response::new(convert::inspected_key(inspected)))
+        Ok(Response::new(convert::inspected_key(&inspected)))
     }
 
     async fn send_activation_email(

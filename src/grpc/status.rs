@@ -54,11 +54,16 @@ pub fn create_inactive_user(
             Code::AlreadyExists,
             ErrorReason::EmailTaken,
             "Another user has verified the email address.",
-            ErrorDetails::with_resource_info(USER, email.as_str(), "", "Another user has verified the address."),
+            ErrorDetails::with_resource_info(
+                USER,
+                email.as_str(),
+                "",
+                "Another user has verified the address.",
+            ),
         ),
         CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
         CreateInactiveUserError::Template(error) => template(&error),
-        CreateInactiveUserError::Storage(error) => storage(error),
+        CreateInactiveUserError::Storage(error) => storage(&error),
     }
 }
 
@@ -68,7 +73,7 @@ pub fn activate(error: ActivateError) -> Status {
         ActivateError::UnknownKey => key_unknown(),
         ActivateError::Key(refusal) => key_refused(refusal),
         ActivateError::Overloaded(Overloaded) => overloaded(),
-        ActivateError::Storage(error) => storage(error),
+        ActivateError::Storage(error) => storage(&error),
     }
 }
 
@@ -76,7 +81,7 @@ pub fn activate(error: ActivateError) -> Status {
 pub fn inspect_activation_key(error: InspectActivationKeyError) -> Status {
     match error {
         InspectActivationKeyError::UnknownKey => key_unknown(),
-        InspectActivationKeyError::Storage(error) => storage(error),
+        InspectActivationKeyError::Storage(error) => storage(&error),
     }
 }
 
@@ -87,7 +92,7 @@ pub fn issue_key(error: IssueKeyError, asked: &str) -> Status {
         IssueKeyError::ProfileNotFound => profile_not_found(asked),
         IssueKeyError::Key(refusal) => key_refused(refusal),
         IssueKeyError::Template(error) => template(&error),
-        IssueKeyError::Storage(error) => storage(error),
+        IssueKeyError::Storage(error) => storage(&error),
     }
 }
 
@@ -96,7 +101,7 @@ pub fn get_registration_profile(error: GetRegistrationProfileError, user_id: Use
     match error {
         GetRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
         GetRegistrationProfileError::ProfileNotFound => profile_not_found(&user_id.to_string()),
-        GetRegistrationProfileError::Storage(error) => storage(error),
+        GetRegistrationProfileError::Storage(error) => storage(&error),
     }
 }
 
@@ -117,7 +122,7 @@ pub fn create_registration_profile(error: CreateRegistrationProfileError, user_i
         ),
         CreateRegistrationProfileError::Key(refusal) => key_refused(refusal),
         CreateRegistrationProfileError::Template(error) => template(&error),
-        CreateRegistrationProfileError::Storage(error) => storage(error),
+        CreateRegistrationProfileError::Storage(error) => storage(&error),
     }
 }
 
@@ -126,7 +131,7 @@ pub fn delete_registration_profile(error: DeleteRegistrationProfileError, user_i
     match error {
         DeleteRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
         DeleteRegistrationProfileError::ProfileNotFound => profile_not_found(&user_id.to_string()),
-        DeleteRegistrationProfileError::Storage(error) => storage(error),
+        DeleteRegistrationProfileError::Storage(error) => storage(&error),
     }
 }
 
@@ -134,14 +139,14 @@ pub fn delete_registration_profile(error: DeleteRegistrationProfileError, user_i
 pub fn list_unverified(error: ListUnverifiedError) -> Status {
     match error {
         ListUnverifiedError::UnknownSite => unknown_site("filter.site"),
-        ListUnverifiedError::Storage(error) => storage(error),
+        ListUnverifiedError::Storage(error) => storage(&error),
     }
 }
 
 /// PurgeExpired's refusals.
 pub fn purge_expired(error: PurgeExpiredError) -> Status {
     match error {
-        PurgeExpiredError::Storage(error) => storage(error),
+        PurgeExpiredError::Storage(error) => storage(&error),
     }
 }
 
@@ -149,7 +154,7 @@ pub fn purge_expired(error: PurgeExpiredError) -> Status {
 pub fn get_user(error: GetUserError, asked: &str) -> Status {
     match error {
         GetUserError::UserNotFound => user_not_found(asked),
-        GetUserError::Storage(error) => storage(error),
+        GetUserError::Storage(error) => storage(&error),
     }
 }
 
@@ -157,7 +162,7 @@ pub fn get_user(error: GetUserError, asked: &str) -> Status {
 pub fn disable_user(error: DisableUserError, user_id: UserId) -> Status {
     match error {
         DisableUserError::UserNotFound => user_not_found(&user_id.to_string()),
-        DisableUserError::Storage(error) => storage(error),
+        DisableUserError::Storage(error) => storage(&error),
     }
 }
 
@@ -231,10 +236,10 @@ pub fn internal(cause: &(dyn Error + 'static)) -> Status {
     )
 }
 
-fn storage(error: StorageError) -> Status {
+fn storage(error: &StorageError) -> Status {
     match error {
         StorageError::Unavailable(_) => {
-            tracing::warn!(error = %Causes(&error), "database unavailable");
+            tracing::warn!(error = %Causes(error), "database unavailable");
             refuse(
                 Code::Unavailable,
                 ErrorReason::StorageUnavailable,
@@ -248,7 +253,7 @@ fn storage(error: StorageError) -> Status {
             "Another call changed the same thing at the same time; try again.",
             ErrorDetails::with_retry_info(Some(Duration::ZERO)),
         ),
-        StorageError::Database(_) | StorageError::Corrupt(_) => internal(&error),
+        StorageError::Database(_) | StorageError::Corrupt(_) => internal(error),
     }
 }
 
@@ -401,7 +406,8 @@ mod tests {
     /// Every variant of every error, with the status that it becomes.
     fn every_status() -> Vec<(String, Status)> {
         let mut all: Vec<(String, Status)> = Vec::new();
-        let mut add = |call: &str, variant: &str, status: Status| all.push((format!("{call} {variant}"), status));
+        let mut add =
+            |call: &str, variant: &str, status: Status| all.push((format!("{call} {variant}"), status));
         let username = Username::parse("alice").unwrap();
         let email = EmailAddress::parse("alice@example.com").unwrap();
         for (variant, error) in [
@@ -422,7 +428,11 @@ mod tests {
             add("Activate", &format!("{refusal}"), activate(ActivateError::Key(refusal)));
             add("IssueKey", &format!("{refusal}"), issue_key(IssueKeyError::Key(refusal), "alice"));
             let error = CreateRegistrationProfileError::Key(refusal);
-            add("CreateRegistrationProfile", &format!("{refusal}"), create_registration_profile(error, user_id()));
+            add(
+                "CreateRegistrationProfile",
+                &format!("{refusal}"),
+                create_registration_profile(error, user_id()),
+            );
         }
         add("Activate", "Overloaded", activate(ActivateError::Overloaded(Overloaded)));
         add("Activate", "Storage", activate(ActivateError::Storage(unavailable())));
@@ -504,6 +514,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other code must not be there")]
     fn details_match_the_code_and_nothing_of_a_driver_is_told() {
         for (error, status) in every_status() {
             let details = status.get_error_details();
@@ -531,7 +542,8 @@ mod tests {
 
     #[test]
     fn x13_a_spent_key_tells_who_and_since_when_and_an_expired_one_since_when() {
-        let metadata = |refusal| key_refused(refusal).get_error_details().error_info().unwrap().metadata.clone();
+        let metadata =
+            |refusal| key_refused(refusal).get_error_details().error_info().unwrap().metadata.clone();
         let activated = metadata(refusals()[1]);
         assert_eq!(activated["user_id"], user_id().to_string());
         assert_eq!(activated["activate_time"], "1970-01-01T00:00:00.000001Z");

@@ -164,8 +164,14 @@ mod tests {
     fn x21_instants_outside_the_years_1_to_9999_are_refused() {
         let parse = |seconds, nanos| timestamp(&prost_types::Timestamp { seconds, nanos });
         for (seconds, nanos) in [
-            (-62_135_596_801, 0), (253_402_300_800, 0), (i64::MIN, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000),
-            (0, i32::MIN), (0, i32::MAX),
+            (-62_135_596_801, 0),
+            (253_402_300_800, 0),
+            (i64::MIN, 0),
+            (i64::MAX, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+            (0, i32::MIN),
+            (0, i32::MAX),
         ] {
             assert!(parse(seconds, nanos).is_err(), "{seconds} {nanos}");
         }

@@ -174,10 +174,15 @@ mod tests {
     #[tokio::test]
     async fn nobody_drives_a_terminal_through_a_mail() {
         let writes = Writes::default();
-        let sender = ConsoleSender::new(Box::new(writes.clone())).with_hint(Box::new(|_| Some("\u{1b}c".into())));
-        send(&sender, "s \u{202e}", "\u{1b}[2J \u{9b}2J \u{7} \u{8} \0 \u{7f} \u{202e}evil\rover\u{85}x é 😀\tt")
-            .await
-            .unwrap();
+        let sender =
+            ConsoleSender::new(Box::new(writes.clone())).with_hint(Box::new(|_| Some("\u{1b}c".into())));
+        send(
+            &sender,
+            "s \u{202e}",
+            "\u{1b}[2J \u{9b}2J \u{7} \u{8} \0 \u{7f} \u{202e}evil\rover\u{85}x é 😀\tt",
+        )
+        .await
+        .unwrap();
         let shown = writes.0.lock().unwrap().concat();
         assert!(!shown.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')), "{shown:?}");
         insta::assert_snapshot!(shown.replace('\t', "<tab>"), @r"

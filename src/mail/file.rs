@@ -40,8 +40,7 @@ impl FileSender {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.directory).await?;
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         // A leading dot and no .eml: whoever reads the directory passes it over.
-        let temporary =
-            TemporaryFile(self.directory.join(format!(".{name}.{}.{serial}.tmp", process::id())));
+        let temporary = TemporaryFile(self.directory.join(format!(".{name}.{}.{serial}.tmp", process::id())));
         write_new(&temporary.0, content).await?;
         fs::rename(&temporary.0, self.directory.join(name)).await?;
         // The name is on the disk only once its directory is.

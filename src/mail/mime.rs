@@ -59,8 +59,7 @@ pub(super) fn form(mail: &OutgoingMail<'_>) -> Result<WireMessage, SendError> {
         .header(ContentType::TEXT_PLAIN)
         .body(encode(mail.text.body())?)
         .map_err(|_| refused("its headers don't fit together"))?;
-    let mut text =
-        String::from_utf8(message.formatted()).map_err(|_| refused("its message is not ASCII"))?;
+    let mut text = String::from_utf8(message.formatted()).map_err(|_| refused("its message is not ASCII"))?;
     if !text.ends_with("\r\n") {
         text.push_str("\r\n");
     }

@@ -170,7 +170,7 @@ impl Failure {
         }
     }
 
-    fn connecting(error: io::Error) -> Self {
+    fn connecting(error: &io::Error) -> Self {
         Self { step: Step::Connect, code: None, text: error.to_string() }
     }
 

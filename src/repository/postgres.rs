@@ -125,6 +125,7 @@ async fn lock_user(
 }
 
 /// Sorts what the driver says by what a caller can do about it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else the driver says is a fault of ours")]
 fn storage_error(error: sqlx::Error) -> StorageError {
     match &error {
         sqlx::Error::Io(_)
@@ -139,7 +140,7 @@ fn storage_error(error: sqlx::Error) -> StorageError {
                 // serialization_failure, deadlock_detected, lock_not_available
                 b"40001" | b"40P01" | b"55P03" => StorageError::Conflict(error.into()),
                 // read_only_sql_transaction; connection exceptions, insufficient resources, operator intervention
-                b"25006" | [b'0', b'8', ..] | [b'5', b'3', ..] | [b'5', b'7', ..] => {
+                b"25006" | [b'0', b'8', ..] | [b'5', b'3' | b'7', ..] => {
                     StorageError::Unavailable(error.into())
                 }
                 _ => StorageError::Database(error.into()),

@@ -50,8 +50,7 @@ impl SqliteRepository {
         } else {
             SqliteConnectOptions::new().filename(path_or_url)
         };
-        create_if_missing(options.get_filename())
-            .map_err(|error| StorageError::Unavailable(error.into()))?;
+        create_if_missing(options.get_filename()).map_err(|error| StorageError::Unavailable(error.into()))?;
         let options = options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
         // Full: in WAL mode a commit is on the disk before it is acknowledged, also when the power goes.
         let writing =
@@ -196,6 +195,7 @@ async fn lock_user(
 }
 
 /// Sorts what the driver says by what a caller can do about it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else the driver says is a fault of ours")]
 fn storage_error(error: sqlx::Error) -> StorageError {
     match &error {
         sqlx::Error::Io(_)
@@ -218,6 +218,7 @@ fn storage_error(error: sqlx::Error) -> StorageError {
 }
 
 /// Sorts what a migration says: a statement's error is one like any other.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else the driver says is a fault of ours")]
 fn migrate_error(error: MigrateError) -> StorageError {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => storage_error(error),

@@ -192,8 +192,7 @@ mod tests {
     #[test]
     fn what_follows_from_an_attempt() {
         let transient = || Err(SendError::Transient("451".into()));
-        let retry =
-            |seconds| Settlement::Retry { next_attempt_time: at(seconds), error: "451".into() };
+        let retry = |seconds| Settlement::Retry { next_attempt_time: at(seconds), error: "451".into() };
         let discarded = |error: &str| Settlement::Discarded { error: error.into() };
         assert_eq!(settle(&mail(1), Ok(()), at(200), 0), Settlement::Delivered);
         assert_eq!(settle(&mail(1), Err(SendError::Permanent("550".into())), at(0), 0), discarded("550"));

@@ -21,13 +21,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Server {
     host: String,
     port: u16,
-    tls: Tls,
+    encryption: Encryption,
     login: Option<Login>,
     hello_name: ClientId,
 }
 
 /// Opportunistic STARTTLS is left out on purpose: whoever sits in between can take it away.
-enum Tls {
+enum Encryption {
     /// For a trusted network.
     None,
     /// Upgraded before anything of worth is said, or not used at all.
@@ -45,10 +45,9 @@ impl Server {
     /// Reads `smtps://user:password@host:465`, `smtp://user:password@host:587?tls=required`
     /// or `smtp://host:25`; a path is the name said in EHLO. No error repeats anything of the URL.
     pub fn parse(url: &SecretString) -> Result<Self, Invalid> {
-        let url: Uri = url
-            .expose_secret()
-            .parse()
-            .map_err(|_| Invalid::new("must be a URL, with what is special in user and password %-encoded"))?;
+        let url: Uri = url.expose_secret().parse().map_err(|_| {
+            Invalid::new("must be a URL, with what is special in user and password %-encoded")
+        })?;
         let authority = url.authority().ok_or_else(|| Invalid::new("must name a host"))?;
         let (userinfo, address) = match authority.as_str().rsplit_once('@') {
             Some((userinfo, address)) => (Some(userinfo), address),
@@ -58,23 +57,23 @@ impl Server {
         if host.is_empty() {
             return Err(Invalid::new("must name a host"));
         }
-        let (tls, default_port) = match (url.scheme_str(), url.query()) {
-            (Some("smtps"), None) => (Tls::Implicit(tls_parameters(&host)?), 465),
-            (Some("smtp"), Some("tls=required")) => (Tls::StartTls(tls_parameters(&host)?), 587),
-            (Some("smtp"), None) => (Tls::None, 25),
+        let (encryption, default_port) = match (url.scheme_str(), url.query()) {
+            (Some("smtps"), None) => (Encryption::Implicit(tls_parameters(&host)?), 465),
+            (Some("smtp"), Some("tls=required")) => (Encryption::StartTls(tls_parameters(&host)?), 587),
+            (Some("smtp"), None) => (Encryption::None, 25),
             _ => {
                 return Err(Invalid::new(
                     "must be smtps://host, smtp://host?tls=required or smtp://host, without other parameters",
                 ));
             }
         };
-        let port = match authority.port_u16() {
+        let port = match authority.port_u16().filter(|port| *port != 0) {
             Some(port) => port,
             None if address.ends_with(&host) || address.ends_with(']') => default_port,
             None => return Err(Invalid::new("must have a port of 1 to 65535, or none")),
         };
         let login = userinfo.map(Login::parse).transpose()?;
-        if login.is_some() && matches!(tls, Tls::None) && !is_loopback(&host) {
+        if login.is_some() && matches!(encryption, Encryption::None) && !is_loopback(&host) {
             return Err(Invalid::new(
                 "must be smtps:// or have ?tls=required, since its password would go over the network as it is",
             ));
@@ -83,19 +82,18 @@ impl Server {
             "" => ClientId::default(),
             name => ClientId::Domain(name.to_owned()),
         };
-        Ok(Self { host, port, tls, login, hello_name })
+        Ok(Self { host, port, encryption, login, hello_name })
     }
 
     /// Connects, encrypts and logs in.
     pub async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = self.greet().await?;
-        if let Tls::StartTls(parameters) = &self.tls {
+        if let Encryption::StartTls(parameters) = &self.encryption {
             let upgrade = connection.starttls(parameters.clone(), &self.hello_name).await;
             upgrade.map_err(Failure::at(Step::StartTls))?;
         }
         if let Some(login) = &self.login {
-            let credentials =
-                Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
+            let credentials = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
             let answer = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
             answer.map_err(Failure::at(Step::Auth))?;
         }
@@ -104,8 +102,8 @@ impl Server {
 
     async fn greet(&self) -> Result<AsyncSmtpConnection, Failure> {
         let address = (self.host.as_str(), self.port);
-        let greeted: Result<_, Error> = match &self.tls {
-            Tls::Implicit(parameters) => {
+        let greeted: Result<_, Error> = match &self.encryption {
+            Encryption::Implicit(parameters) => {
                 AsyncSmtpConnection::connect_tokio1(
                     address,
                     Some(CONNECT_TIMEOUT),
@@ -115,10 +113,10 @@ impl Server {
                 )
                 .await
             }
-            Tls::None | Tls::StartTls(_) => {
-                let before_tls = matches!(self.tls, Tls::StartTls(_));
+            Encryption::None | Encryption::StartTls(_) => {
+                let before_tls = matches!(self.encryption, Encryption::StartTls(_));
                 let stream = Stream::connect(address, CONNECT_TIMEOUT, before_tls).await;
-                let stream = stream.map_err(Failure::connecting)?;
+                let stream = stream.map_err(|error| Failure::connecting(&error))?;
                 AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello_name).await
             }
         };
@@ -183,10 +181,10 @@ mod tests {
 
     fn described(url: &str) -> String {
         let server = parse(url).unwrap();
-        let tls = match server.tls {
-            Tls::None => "none",
-            Tls::StartTls(_) => "starttls",
-            Tls::Implicit(_) => "implicit",
+        let tls = match server.encryption {
+            Encryption::None => "none",
+            Encryption::StartTls(_) => "starttls",
+            Encryption::Implicit(_) => "implicit",
         };
         let login = server.login.as_ref();
         let user = login.map_or("-", |login| &login.user);
@@ -204,7 +202,10 @@ mod tests {
             ("smtp://u:p@127.0.0.1:2525", "127.0.0.1:2525 none u p"),
             ("smtps://mail.example", "mail.example:465 implicit - -"),
             ("smtps://user:pw@mail.example:4465", "mail.example:4465 implicit user pw"),
-            ("smtps://u%40x.example:p%3A%2f%C3%A4%25@mail.example", "mail.example:465 implicit u@x.example p:/ä%"),
+            (
+                "smtps://u%40x.example:p%3A%2f%C3%A4%25@mail.example",
+                "mail.example:465 implicit u@x.example p:/ä%",
+            ),
             ("smtps://u:a:b@mail.example", "mail.example:465 implicit u a:b"),
             ("smtp://u:p@mail.example?tls=required", "mail.example:587 starttls u p"),
             ("smtp://u:p@mail.example:25/?tls=required", "mail.example:25 starttls u p"),
@@ -231,6 +232,8 @@ mod tests {
             "smtps://mail.example?tls=required",
             "smtp://mail.example:port",
             "smtp://mail.example:70000",
+            "smtp://mail.example:0",
+            "smtp://mail.example:",
             "smtp://:25",
             "smtps://user@mail.example",
             "smtps://:secret@mail.example",

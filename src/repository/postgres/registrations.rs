@@ -9,6 +9,7 @@ use crate::{
     domain::{
         activation_key::KeyDigest,
         mail::MailState,
+        password::PasswordHash,
         policy,
         profile::refuse_key,
         user::{User, UserId, UserState},
@@ -57,7 +58,7 @@ impl Registrations for PostgresRepository {
             let activated = sqlx::query(ACTIVATE)
                 .bind(activation.now)
                 .bind(activation.digest.as_bytes())
-                .bind(activation.password_hash.as_ref().map(|hash| hash.expose()))
+                .bind(activation.password_hash.as_ref().map(PasswordHash::expose))
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(storage_error)?;
@@ -289,7 +290,7 @@ async fn insert(
         .bind(registration.user_id.0)
         .bind(registration.username.as_str())
         .bind(registration.username.key().as_str())
-        .bind(registration.password_hash.as_ref().map(|hash| hash.expose()))
+        .bind(registration.password_hash.as_ref().map(PasswordHash::expose))
         .bind(registration.site.as_str())
         .bind(registration.now)
         .bind(registration.email.as_str())

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         activation_key::KeyDigest,
         mail::{MailState, NewMail},
+        password::PasswordHash,
         policy,
         profile::refuse_key,
         user::{User, UserId, UserState},
@@ -195,7 +196,7 @@ async fn insert(
     .bind(registration.user_id.0)
     .bind(registration.username.as_str())
     .bind(registration.username.key().as_str())
-    .bind(registration.password_hash.as_ref().map(|hash| hash.expose()))
+    .bind(registration.password_hash.as_ref().map(PasswordHash::expose))
     .bind(registration.site.as_str())
     .bind(now)
     .bind(registration.email.as_str())
@@ -204,13 +205,15 @@ async fn insert(
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;
-    sqlx::query("INSERT INTO email_addresses (user_id, email, is_primary, create_time) VALUES ($1, $2, true, $3)")
-        .bind(registration.user_id.0)
-        .bind(registration.email.as_str())
-        .bind(now)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
+    sqlx::query(
+        "INSERT INTO email_addresses (user_id, email, is_primary, create_time) VALUES ($1, $2, true, $3)",
+    )
+    .bind(registration.user_id.0)
+    .bind(registration.email.as_str())
+    .bind(now)
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
     sqlx::query("INSERT INTO activation_keys (digest, user_id, email, issue_time) VALUES ($1, $2, $3, $4)")
         .bind(registration.digest.as_bytes())
         .bind(registration.user_id.0)
@@ -282,7 +285,7 @@ async fn activate(
     ))
     .bind(now)
     .bind(digest)
-    .bind(activation.password_hash.as_ref().map(|hash| hash.expose()))
+    .bind(activation.password_hash.as_ref().map(PasswordHash::expose))
     .fetch_one(&mut **transaction)
     .await
     .map_err(storage_error)?;
