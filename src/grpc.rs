@@ -11,14 +11,11 @@ mod status;
 mod users;
 mod validate;
 
-use std::sync::Arc;
-
 use tonic::service::Routes;
 
 pub use calls::Calls;
 pub use health::{Health, probe};
 
-use crate::operations::Vestibule;
 use proto::{registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer};
 
 /// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
@@ -31,9 +28,9 @@ const SERVICES: [&str; 2] = [
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// Every service that the port offers.
-pub fn routes(vestibule: &Arc<Vestibule>, calls: &Calls, health: &Health) -> Result<Routes, anyhow::Error> {
-    let registration = registration::RegistrationHandler::new(Arc::clone(vestibule), calls.clone());
-    let users = users::UserHandler::new(Arc::clone(vestibule), calls.clone());
+pub fn routes(calls: &Calls, health: &Health) -> Result<Routes, anyhow::Error> {
+    let registration = registration::RegistrationHandler::new(calls.clone());
+    let users = users::UserHandler::new(calls.clone());
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(health.service())

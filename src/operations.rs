@@ -37,7 +37,6 @@ use crate::{
         activation_key::{ActivationKey, SALT_BYTES},
         mail::{MailId, MailKind, MailText, NewMail},
         site::{Site, Sites},
-        username::Username,
     },
     hashing::PasswordHasher,
     random::{self, Random},
@@ -67,8 +66,8 @@ pub struct Vestibule {
 }
 
 impl Vestibule {
-    /// A new key for a username (R3).
-    fn generate_key(&self, username: &Username) -> ActivationKey {
+    /// A new key for a username as shown (R3).
+    fn generate_key(&self, username: &str) -> ActivationKey {
         ActivationKey::generate(&random::bytes::<SALT_BYTES>(&*self.random), username)
     }
 

@@ -95,13 +95,13 @@ impl Server {
             attempt_timeout: Duration::from_secs(settings.mail.timeout_seconds),
         };
         let stop = CancellationToken::new();
-        let calls = Calls::default();
+        let calls = Calls::new(Arc::clone(&vestibule));
         let anonymous = match settings.access.anonymous {
             config::Anonymous::Loopback => Anonymous::Loopback,
             config::Anonymous::Network => Anonymous::Network,
         };
         let door = FrontDoor::new(anonymous, stop.clone(), Arc::clone(&outside.random));
-        let routes = grpc::routes(&vestibule, &calls, &health)?;
+        let routes = grpc::routes(&calls, &health)?;
         let listener = TcpListener::bind(settings.grpc.listen)
             .await
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;

@@ -127,7 +127,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{policy::ActivationDays, site::SiteId, username::Username};
+    use crate::domain::{policy::ActivationDays, site::SiteId};
 
     fn site(activation_url: Option<&str>) -> Site {
         Site {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn render(templates: &Templates, site: &Site) -> Result<MailText, TemplateError> {
-        let key = ActivationKey::generate(&[1; 32], &Username::parse("alice").unwrap());
+        let key = ActivationKey::generate(&[1; 32], "alice");
         templates.activation(&ActivationMail {
             username: "alice",
             key: &key,

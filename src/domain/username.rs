@@ -92,7 +92,17 @@ mod tests {
 
     #[test]
     fn what_rfc_8265_refuses_is_refused() {
-        for text in ["", " ", "foo bar", "a\u{0}b", "a\nb", "henri\u{2163}", "\u{221E}", "\u{202E}abc", "\u{212A}elvin"] {
+        for text in [
+            "",
+            " ",
+            "foo bar",
+            "a\u{0}b",
+            "a\nb",
+            "henri\u{2163}",
+            "\u{221E}",
+            "\u{202E}abc",
+            "\u{212A}elvin",
+        ] {
             assert!(Username::parse(text).is_err(), "{text:?}");
         }
         assert!(Username::parse(&"a".repeat(MAX_BYTES)).is_ok());

@@ -1,6 +1,6 @@
 //! Runs what a call asks for to its end, whether the caller waits for it or not.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -8,26 +8,44 @@ use tonic::{Request, Status};
 use tracing::Instrument as _;
 
 use super::status;
+use crate::operations::Vestibule;
 
-/// The calls that are being worked on.
+/// The service, and the calls that it is working on.
 ///
 /// A handler is dropped when its caller goes away; a database transaction dropped halfway would leave its
 /// connection in an unknown state. So the work is a task of its own, which the handler only waits for.
-#[derive(Debug, Clone, Default)]
-pub struct Calls(TaskTracker);
+#[derive(Clone)]
+pub struct Calls {
+    vestibule: Arc<Vestibule>,
+    tasks: TaskTracker,
+}
 
 /// When the caller stops listening.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(pub Instant);
 
 impl Calls {
+    /// No calls yet.
+    pub fn new(vestibule: Arc<Vestibule>) -> Self {
+        Self { vestibule, tasks: TaskTracker::new() }
+    }
+
+    /// What the calls are answered by.
+    pub fn vestibule(&self) -> &Vestibule {
+        &self.vestibule
+    }
+
     /// Runs `work` to its end, and waits for it until the caller's deadline.
-    pub async fn run<T: Send + 'static>(
+    pub async fn run<T, F>(
         &self,
         deadline: Option<Deadline>,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Status> {
-        let task = self.0.spawn(work.in_current_span());
+        work: impl FnOnce(Arc<Vestibule>) -> F,
+    ) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let task = self.tasks.spawn(work(Arc::clone(&self.vestibule)).in_current_span());
         let outcome = match deadline {
             None => task.await,
             Some(Deadline(deadline)) => {
@@ -39,8 +57,8 @@ impl Calls {
 
     /// Returns when nothing is being worked on any more.
     pub async fn wait(&self) {
-        self.0.close();
-        self.0.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 

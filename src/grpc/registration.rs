@@ -1,7 +1,5 @@
 //! RegistrationService.
 
-use std::sync::Arc;
-
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status, async_trait};
 
@@ -25,19 +23,18 @@ use crate::{
         activation_key::ActivationKey, email_address::EmailAddress, page::PageSize, site::SiteId,
         unverified::PurgeLimit, username::Username,
     },
-    operations::{CreateInactiveUser, PurgeExpired, Vestibule},
+    operations::{CreateInactiveUser, PurgeExpired},
 };
 
 /// Answers RegistrationService.
 pub struct RegistrationHandler {
-    vestibule: Arc<Vestibule>,
     calls: Calls,
 }
 
 impl RegistrationHandler {
-    /// Answers with what `vestibule` does.
-    pub fn new(vestibule: Arc<Vestibule>, calls: Calls) -> Self {
-        Self { vestibule, calls }
+    /// Answers by running `calls`.
+    pub fn new(calls: Calls) -> Self {
+        Self { calls }
     }
 }
 
@@ -62,10 +59,9 @@ impl RegistrationService for RegistrationHandler {
         let (asked_username, asked_email) = (username.clone(), email.clone());
         let send_email = request.send_email.unwrap_or(true);
         let registration = CreateInactiveUser { username, email, password, send_email, site };
-        let vestibule = Arc::clone(&self.vestibule);
         let created = self
             .calls
-            .run(deadline, async move { vestibule.create_inactive_user(registration).await })
+            .run(deadline, |vestibule| async move { vestibule.create_inactive_user(registration).await })
             .await?
             .map_err(|error| status::create_inactive_user(error, &asked_username, &asked_email))?;
         Ok(Response::new(CreateInactiveUserResponse {
@@ -84,10 +80,9 @@ impl RegistrationService for RegistrationHandler {
         let mut fields = Fields::default();
         let password = fields.password(request.password.as_deref()).ok_or_else(|| fields.refuse())?;
         let key = SecretString::from(request.activation_key);
-        let vestibule = Arc::clone(&self.vestibule);
         let user = self
             .calls
-            .run(deadline, async move { vestibule.activate(key.expose_secret(), password).await })
+            .run(deadline, |vestibule| async move { vestibule.activate(key.expose_secret(), password).await })
             .await?
             .map_err(status::activate)?;
         Ok(Response::new(ActivateResponse { user: Some(convert::user(user)) }))
@@ -99,12 +94,13 @@ impl RegistrationService for RegistrationHandler {
     ) -> Result<Response<InspectActivationKeyResponse>, Status> {
         let deadline = deadline(&request);
         let key = SecretString::from(request.into_inner().activation_key);
-        let vestibule = Arc::clone(&self.vestibule);
-        let inspected = self
-            .calls
-            .run(deadline, async move { vestibule.inspect_activation_key(key.expose_secret()).await })
-            .await?
-            .map_err(status::inspect_activation_key)?;
+        let inspected =
+            self.calls
+                .run(deadline, |vestibule| async move {
+                    vestibule.inspect_activation_key(key.expose_secret()).await
+                })
+                .await?
+                .map_err(status::inspect_activation_key)?;
         Ok(Response::new(convert::inspected_key(&inspected)))
     }
 
@@ -115,9 +111,8 @@ impl RegistrationService for RegistrationHandler {
         let deadline = deadline(&request);
         let name = validate::user_name(request.into_inner().user)?;
         let asked = status::resource(&name);
-        let vestibule = Arc::clone(&self.vestibule);
         self.calls
-            .run(deadline, async move { vestibule.send_activation_email(&name).await })
+            .run(deadline, |vestibule| async move { vestibule.send_activation_email(&name).await })
             .await?
             .map_err(|error| status::issue_key(error, &asked))?;
         Ok(Response::new(SendActivationEmailResponse {}))
@@ -129,10 +124,9 @@ impl RegistrationService for RegistrationHandler {
     ) -> Result<Response<ReissueActivationKeyResponse>, Status> {
         let deadline = deadline(&request);
         let user_id = validate::user_id(&request.into_inner().user_id)?;
-        let vestibule = Arc::clone(&self.vestibule);
         let issued = self
             .calls
-            .run(deadline, async move { vestibule.reissue_activation_key(user_id).await })
+            .run(deadline, |vestibule| async move { vestibule.reissue_activation_key(user_id).await })
             .await?
             .map_err(|error| status::issue_key(error, &user_id.to_string()))?;
         Ok(Response::new(ReissueActivationKeyResponse {
@@ -147,10 +141,9 @@ impl RegistrationService for RegistrationHandler {
     ) -> Result<Response<GetRegistrationProfileResponse>, Status> {
         let deadline = deadline(&request);
         let user_id = validate::user_id(&request.into_inner().user_id)?;
-        let vestibule = Arc::clone(&self.vestibule);
         let found = self
             .calls
-            .run(deadline, async move { vestibule.get_registration_profile(user_id).await })
+            .run(deadline, |vestibule| async move { vestibule.get_registration_profile(user_id).await })
             .await?
             .map_err(|error| status::get_registration_profile(error, user_id))?;
         Ok(Response::new(GetRegistrationProfileResponse {
@@ -166,10 +159,11 @@ impl RegistrationService for RegistrationHandler {
         let request = request.into_inner();
         let user_id = validate::user_id(&request.user_id)?;
         let send_email = request.send_email.unwrap_or(true);
-        let vestibule = Arc::clone(&self.vestibule);
         let created = self
             .calls
-            .run(deadline, async move { vestibule.create_registration_profile(user_id, send_email).await })
+            .run(deadline, |vestibule| async move {
+                vestibule.create_registration_profile(user_id, send_email).await
+            })
             .await?
             .map_err(|error| status::create_registration_profile(error, user_id))?;
         Ok(Response::new(CreateRegistrationProfileResponse {
@@ -184,10 +178,9 @@ impl RegistrationService for RegistrationHandler {
     ) -> Result<Response<DeleteRegistrationProfileResponse>, Status> {
         let deadline = deadline(&request);
         let user_id = validate::user_id(&request.into_inner().user_id)?;
-        let vestibule = Arc::clone(&self.vestibule);
         let deleted = self
             .calls
-            .run(deadline, async move { vestibule.delete_registration_profile(user_id).await })
+            .run(deadline, |vestibule| async move { vestibule.delete_registration_profile(user_id).await })
             .await?
             .map_err(|error| status::delete_registration_profile(error, user_id))?;
         Ok(Response::new(DeleteRegistrationProfileResponse {
@@ -205,15 +198,14 @@ impl RegistrationService for RegistrationHandler {
         let filter = validate::unverified_filter(&mut fields, request.filter.as_ref());
         let size = fields.check("page_size", PageSize::parse(request.page_size));
         let (Some(filter), Some(size)) = (filter, size) else { return Err(fields.refuse()) };
-        let after = page_token::read(&self.vestibule, &request)?;
-        let vestibule = Arc::clone(&self.vestibule);
+        let after = page_token::read(self.calls.vestibule(), &request)?;
         let page = self
             .calls
-            .run(deadline, async move { vestibule.list_unverified(&filter, size, after).await })
+            .run(deadline, |vestibule| async move { vestibule.list_unverified(&filter, size, after).await })
             .await?
             .map_err(status::list_unverified)?;
         Ok(Response::new(ListUnverifiedResponse {
-            next_page_token: page_token::write(&self.vestibule, &request, page.next),
+            next_page_token: page_token::write(self.calls.vestibule(), &request, page.next),
             users: page.items.into_iter().map(convert::unverified_user).collect(),
         }))
     }
@@ -230,10 +222,9 @@ impl RegistrationService for RegistrationHandler {
             limit: validate::field("limit", PurgeLimit::parse(request.limit))?,
             deadline: deadline.map(|deadline| deadline.0),
         };
-        let vestibule = Arc::clone(&self.vestibule);
         let purged = self
             .calls
-            .run(deadline, async move { vestibule.purge_expired(purge).await })
+            .run(deadline, |vestibule| async move { vestibule.purge_expired(purge).await })
             .await?
             .map_err(status::purge_expired)?;
         Ok(Response::new(convert::purged(purged)))

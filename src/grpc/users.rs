@@ -1,7 +1,5 @@
 //! UserService.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
@@ -13,18 +11,16 @@ use super::{
     },
     status, validate,
 };
-use crate::operations::Vestibule;
 
 /// Answers UserService.
 pub struct UserHandler {
-    vestibule: Arc<Vestibule>,
     calls: Calls,
 }
 
 impl UserHandler {
-    /// Answers with what `vestibule` does.
-    pub fn new(vestibule: Arc<Vestibule>, calls: Calls) -> Self {
-        Self { vestibule, calls }
+    /// Answers by running `calls`.
+    pub fn new(calls: Calls) -> Self {
+        Self { calls }
     }
 }
 
@@ -34,10 +30,9 @@ impl UserService for UserHandler {
         let deadline = deadline(&request);
         let name = validate::user_name(request.into_inner().user)?;
         let asked = status::resource(&name);
-        let vestibule = Arc::clone(&self.vestibule);
         let user = self
             .calls
-            .run(deadline, async move { vestibule.get_user(&name).await })
+            .run(deadline, |vestibule| async move { vestibule.get_user(&name).await })
             .await?
             .map_err(|error| status::get_user(error, &asked))?;
         Ok(Response::new(GetUserResponse { user: Some(convert::user(user)) }))
@@ -49,10 +44,9 @@ impl UserService for UserHandler {
     ) -> Result<Response<DisableUserResponse>, Status> {
         let deadline = deadline(&request);
         let user_id = validate::user_id(&request.into_inner().user_id)?;
-        let vestibule = Arc::clone(&self.vestibule);
         let user = self
             .calls
-            .run(deadline, async move { vestibule.disable_user(user_id).await })
+            .run(deadline, |vestibule| async move { vestibule.disable_user(user_id).await })
             .await?
             .map_err(|error| status::disable_user(error, user_id))?;
         Ok(Response::new(DisableUserResponse { user: Some(convert::user(user)) }))

@@ -82,7 +82,7 @@ impl Vestibule {
             None => None,
         };
         let now = self.clock.now();
-        let key = self.generate_key(&request.username);
+        let key = self.generate_key(request.username.as_str());
         let expire_time = site.activation_days.expire_time(now);
         let mail = if request.send_email {
             let (username, email) = (request.username.as_str(), request.email.as_str());

@@ -49,7 +49,7 @@ impl Vestibule {
         let site = site.ok_or(StorageError::Corrupt("a user's site"))?;
         let now = self.clock.now();
         let expire_time = site.activation_days.expire_time(now);
-        let key = self.key_for(&user)?;
+        let key = self.generate_key(&user.username);
         let issue = self.key_issue(&user, &key, expire_time, send_email, now)?;
         let user =
             self.repository.create_profile(&NewProfile { issue, expire_time }).await?.map_err(|refusal| {

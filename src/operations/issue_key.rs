@@ -7,7 +7,6 @@ use crate::{
         activation_key::ActivationKey,
         profile::{KeyRefusal, refuse_key},
         user::User,
-        username::Username,
     },
     repository::{IssueKeyRefusal, KeyIssue, StorageError},
     templates::TemplateError,
@@ -49,7 +48,7 @@ impl Vestibule {
         let profile = user.profile.ok_or(IssueKeyError::ProfileNotFound)?;
         // The store alone knows whether the address is taken, and asks again for all the rest.
         refuse_key(&user, false, now)?;
-        let activation_key = self.key_for(&user)?;
+        let activation_key = self.generate_key(&user.username);
         let issue = self.key_issue(&user, &activation_key, profile.expire_time, send_email, now)?;
         self.repository.issue_key(&issue).await?.map_err(|refusal| match refusal {
             IssueKeyRefusal::UserNotFound => IssueKeyError::UserNotFound,
@@ -58,12 +57,6 @@ impl Vestibule {
         })?;
         self.mail_queued.notify_one();
         Ok(IssuedKey { activation_key, expire_time: profile.expire_time })
-    }
-
-    /// A new key for a user who is stored.
-    pub(super) fn key_for(&self, user: &User) -> Result<ActivationKey, StorageError> {
-        let username = Username::parse(&user.username).map_err(|_| StorageError::Corrupt("a username"))?;
-        Ok(self.generate_key(&username))
     }
 
     /// A key for the address that is stored, with its mail if it is to be mailed.

@@ -1,6 +1,6 @@
-//! Sends the mails that wait: claim a batch, send, settle each alone, sleep until rung or due.
+//! Sends the mails that wait: claim what is due, send, settle each alone, sleep until rung or due.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
@@ -24,8 +24,8 @@ use crate::{
     sealing::Keyring,
 };
 
-/// How many mails are claimed, and sent at the same time.
-const BATCH: u32 = 16;
+/// How many mails are sent at the same time.
+const MAX_SENDING: usize = 16;
 /// How long a worker sleeps that nobody rings: another replica's mails, and those that are due again.
 const POLL: Duration = Duration::from_secs(1);
 /// How much longer than an attempt a lease lives, so that the outcome can be recorded.
@@ -56,48 +56,47 @@ pub struct MailOutbox {
 impl MailOutbox {
     /// Sends until it is stopped; what has been claimed by then is sent and settled first.
     pub async fn run(self, stop: CancellationToken) {
+        let mut sending = JoinSet::new();
         let mut failing = false;
         while !stop.is_cancelled() {
             // Interest is noted before looking, so that a ring in between is not missed.
             let rung = self.mail_queued.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
-            match self.send_due().await {
-                Ok(claimed) => {
+            match self.claim(MAX_SENDING - sending.len()).await {
+                Ok(mails) => {
                     failing = false;
-                    if claimed > 0 {
-                        continue;
+                    for mail in mails {
+                        let outbox = self.clone();
+                        sending.spawn(async move { outbox.attempt(mail).await });
                     }
                 }
                 Err(error) => {
                     // Once for each outage, not once a second.
-                    if !std::mem::replace(&mut failing, true) {
+                    if !mem::replace(&mut failing, true) {
                         tracing::warn!(error = %Causes(&error), "the outbox can't be read");
                     }
                 }
             }
+            // One mail that takes long holds up nobody else: as soon as a place is free, more are claimed.
+            let full = sending.len() == MAX_SENDING;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = rung => {}
-                () = sleep(POLL) => {}
+                Some(_) = sending.join_next() => while sending.try_join_next().is_some() {},
+                () = rung, if !full => {}
+                () = sleep(POLL), if !full => {}
             }
         }
+        sending.join_all().await;
     }
 
-    /// Claims a batch and returns when every mail of it is settled.
-    async fn send_due(&self) -> Result<usize, StorageError> {
+    /// Takes a lease on up to `limit` mails that are due.
+    async fn claim(&self, limit: usize) -> Result<Vec<ClaimedMail>, StorageError> {
         let now = self.clock.now();
         let lease = TimeDelta::from_std(self.attempt_timeout + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
         let claim_token = random::uuid_v4(&*self.random);
-        let mails = self.repository.claim_mails(now, now + lease, claim_token, BATCH).await?;
-        let claimed = mails.len();
-        let mut sending = JoinSet::new();
-        for mail in mails {
-            let outbox = self.clone();
-            sending.spawn(async move { outbox.attempt(mail).await });
-        }
-        sending.join_all().await;
-        Ok(claimed)
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        self.repository.claim_mails(now, now + lease, claim_token, limit).await
     }
 
     /// Sends one mail and records what became of it.
