@@ -43,12 +43,34 @@ pub enum SendError {
     Permanent(String),
 }
 
-/// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`.
+/// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`, its address in ASCII.
 pub fn parse_mailbox(text: &str) -> Result<String, Invalid> {
-    let invalid = || Invalid::new("must be a mailbox such as Shop <shop@example.com>");
+    let invalid = || Invalid::new("must be a mailbox such as Shop <shop@example.com>, the address in ASCII");
     if text.contains(char::is_control) {
         return Err(invalid());
     }
-    text.parse::<lettre::message::Mailbox>().map_err(|_| invalid())?;
-    Ok(text.to_owned())
+    let mailbox: lettre::message::Mailbox = text.parse().map_err(|_| invalid())?;
+    // What a name may be, an address may not: every mail of it would be given up.
+    mailbox.email.to_string().is_ascii().then(|| text.to_owned()).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_from_is_one_mailbox_with_an_ascii_address() {
+        for good in ["shop@example.com", "Shop <shop@example.com>", "B\u{fc}cher <shop@example.com>"] {
+            assert_eq!(parse_mailbox(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "shop",
+            "a@example.com, b@example.com",
+            "shop@b\u{fc}cher.example",
+            "Shop\n <shop@example.com>",
+        ] {
+            assert!(parse_mailbox(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
 use std::{
+    error::Error as _,
     fs,
     io::{self, Write as _},
     net::SocketAddr,
@@ -106,6 +107,7 @@ impl Server {
             .await
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;
         let address = listener.local_addr()?;
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
         workers.spawn("readiness", move |stop| watch_readiness(Arc::clone(&watched), reported.clone(), stop));
@@ -119,7 +121,6 @@ impl Server {
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.clone().cancelled_owned(),
             );
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let drain = Duration::from_secs(settings.grpc.drain_seconds);
         let stopped = stop.clone();
         #[expect(clippy::disallowed_methods, reason = "tracked: Server waits for it")]
@@ -198,6 +199,9 @@ async fn watch_readiness(repository: Arc<dyn Repository>, health: Health, stop: 
 /// Opens the store that `database.url` names. SQLite is made and brought up to date on the spot.
 pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
     let url = settings.database.url.expose_secret();
+    if settings.database.max_connections == 0 {
+        return Err(ConfigError("database.max_connections must be 1 or more".to_owned()).into());
+    }
     match database(url)? {
         Database::Sqlite(_) => {
             let repository = SqliteRepository::open(url, settings.database.max_connections)
@@ -255,8 +259,10 @@ fn database(url: &str) -> Result<Database, ConfigError> {
     Err(ConfigError("database.url must be sqlite:PATH or postgres://user:password@host:port/name".to_owned()))
 }
 
+/// A store that can't be opened never got as far as a database: what the driver says of the URL is all there is to say.
 fn bad_database(error: &StorageError) -> ConfigError {
-    ConfigError(format!("database.url: {}", Causes(error)))
+    let cause = error.source().map(|cause| Causes(cause).to_string()).unwrap_or_default();
+    ConfigError(format!("database.url: {cause}"))
 }
 
 /// The keyring of the settings; with SQLite, one is made beside the database when none is named.

@@ -1,6 +1,12 @@
 //! `vestibule dev`: the main job on one machine, within a minute of cloning.
 
-use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
@@ -46,14 +52,18 @@ impl Dev {
             ],
         )?;
         start_logging(&settings)?;
-        let listen = self.listen;
-        let sender = ConsoleSender::stdout().with_hint(Box::new(move |mail| activate_line(mail, listen)));
+        // Known once the server listens; a mail of an earlier run may be shown before.
+        let address = Arc::new(OnceLock::new());
+        let (shown, listen) = (Arc::clone(&address), self.listen);
+        let hint = move |mail: &OutgoingMail<'_>| activate_line(mail, *shown.get().unwrap_or(&listen));
+        let sender = ConsoleSender::stdout().with_hint(Box::new(hint));
         let outside = Outside {
             clock: Arc::new(SystemClock::shifted(self.clock_offset.unwrap_or_default())),
             sender: Some(Arc::new(sender)),
             ..Outside::default()
         };
         let server = Server::start(&settings, outside).await?;
+        address.get_or_init(|| server.address);
         print(&welcome(server.address, &self.data))?;
         server.run_until(asked_to_stop()).await?;
         Ok(ExitCode::SUCCESS)

@@ -190,7 +190,8 @@ impl Failure {
 /// A piece of what a server said that is fit for a log: it may have repeated the mail.
 fn clean(text: &str, password: Option<&str>) -> String {
     let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
-    if let Some(password) = password {
+    // Masking a shorter one would garble every error, and give it away by where the masks are.
+    if let Some(password) = password.filter(|password| password.len() >= 4) {
         text = text.replace(password, "***");
     }
     let text = mask(&text, MASKED_HEX_DIGITS, |c| c.is_ascii_hexdigit());
@@ -244,6 +245,7 @@ mod tests {
     fn an_error_repeats_neither_key_nor_password_nor_controls() {
         let text = format!("no {KEY}\r\n\u{1b}[2J <{KEY}> hunter2 {}", KEY.to_uppercase());
         assert_eq!(clean(&text, Some("hunter2")), "no ***[2J <***> *** ***");
+        assert_eq!(clean("a mailbox", Some("a")), "a mailbox");
         let halves = format!("{} {}", &KEY[..20], &KEY[20..]);
         assert_eq!(clean(&halves, None), "*** ***");
         assert_eq!(clean(&format!("k\0{}\0{}k", &KEY[..20], &KEY[20..]), None), "k***k");

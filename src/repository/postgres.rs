@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{
     PgPool, Postgres, Row as _, Transaction,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use uuid::Uuid;
@@ -43,12 +43,29 @@ impl PostgresRepository {
             .connect_lazy_with(options.application_name("vestibule"));
         Ok(Self { pool })
     }
+
+    /// Begins a transaction, which leaves nothing behind if it is dropped before it is committed.
+    ///
+    /// It begins in a task of its own: if its caller went away meanwhile, the driver would take the session for an
+    /// idle one, and what others write there later would be acknowledged and lost.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the task lasts for one statement, and closing the pool waits for it"
+    )]
+    async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>, StorageError> {
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await }).await;
+        begun.map_err(|error| StorageError::Unavailable(error.into()))?.map_err(storage_error)
+    }
 }
 
 #[async_trait]
 impl Repository for PostgresRepository {
     async fn migrate(&self) -> Result<(), StorageError> {
-        MIGRATIONS.run(&self.pool).await.map_err(|error| StorageError::Database(error.into()))
+        let mut connection = self.pool.acquire().await.map_err(storage_error)?;
+        // The session holds a lock against others who migrate, and a failure must not put it back into the pool so.
+        connection.close_on_drop();
+        MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(migrate_error)
     }
 
     async fn is_ready(&self) -> Result<bool, StorageError> {
@@ -146,6 +163,15 @@ fn storage_error(error: sqlx::Error) -> StorageError {
                 _ => StorageError::Database(error.into()),
             }
         }
+        _ => StorageError::Database(error.into()),
+    }
+}
+
+/// Sorts what a migration says: a statement's error is one like any other.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else the driver says is a fault of ours")]
+fn migrate_error(error: MigrateError) -> StorageError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => storage_error(error),
         _ => StorageError::Database(error.into()),
     }
 }

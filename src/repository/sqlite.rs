@@ -42,15 +42,18 @@ pub struct SqliteRepository {
 }
 
 impl SqliteRepository {
-    /// A store in the file that a path or a URL such as `sqlite:vestibule.db` names, which is made if it is missing
-    /// and opened when it is first used.
+    /// A store in the file that `sqlite:PATH`, or a path alone, names, which is made if it is missing and opened
+    /// when it is first used. The path is taken as it stands: no parameters behind it, nothing to decode in it.
     pub fn open(path_or_url: &str, max_connections: u32) -> Result<Self, StorageError> {
-        let options: SqliteConnectOptions = if path_or_url.starts_with("sqlite:") {
-            path_or_url.parse().map_err(storage_error)?
-        } else {
-            SqliteConnectOptions::new().filename(path_or_url)
-        };
-        create_if_missing(options.get_filename()).map_err(|error| StorageError::Unavailable(error.into()))?;
+        let path = path_or_url.strip_prefix("sqlite:").unwrap_or(path_or_url);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        // What SQLite itself would take for something else than the path of a file.
+        if path.is_empty() || path.contains('?') || path.starts_with(':') || path.starts_with("file:") {
+            let sentence = "an SQLite database is the path of a file, without parameters";
+            return Err(StorageError::Database(sentence.into()));
+        }
+        let options = SqliteConnectOptions::new().filename(path);
+        create_if_missing(Path::new(path)).map_err(|error| StorageError::Unavailable(error.into()))?;
         let options = options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
         // Full: in WAL mode a commit is on the disk before it is acknowledged, also when the power goes.
         let writing =
@@ -223,5 +226,170 @@ fn migrate_error(error: MigrateError) -> StorageError {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => storage_error(error),
         _ => StorageError::Database(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A migrated store in a folder of its own.
+    async fn store() -> (TempDir, SqliteRepository) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("vestibule.db");
+        let repository = SqliteRepository::open(path.to_str().unwrap(), 2).unwrap();
+        repository.migrate().await.unwrap();
+        (folder, repository)
+    }
+
+    async fn insert_user(
+        repository: &SqliteRepository,
+        number: u8,
+        create_time: i64,
+    ) -> Result<(), StorageError> {
+        let mut transaction = repository.begin().await?;
+        sqlx::query(
+            "INSERT INTO users (
+                 id, username, username_key, state, site, create_time,
+                 email, email_domain, email_verified, any_email_verified
+             )
+             VALUES ($1, printf('%d', $2), printf('%d', $2), 'PENDING', 'default', $3, $4, 'a.example', 0, 0)",
+        )
+        .bind(Uuid::from_u128(number.into()))
+        .bind(number)
+        .bind(create_time)
+        .bind("a".repeat(2000))
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+        transaction.commit().await.map_err(storage_error)
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_can_read_the_files() {
+        let (folder, repository) = store().await;
+        insert_user(&repository, 1, 0).await.unwrap();
+        let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(files.len(), 3, "{files:?}");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+        repository.close().await;
+        // Everything is in the one file again.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_there_keeps_its_mode_and_its_users() {
+        let (folder, repository) = store().await;
+        insert_user(&repository, 1, 0).await.unwrap();
+        repository.close().await;
+        let path = folder.path().join("vestibule.db");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let url = format!("sqlite://{}", path.display());
+        let again = SqliteRepository::open(&url, 2).unwrap();
+        assert!(again.is_ready().await.unwrap());
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&again.readers).await.unwrap();
+        assert_eq!(count, 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        again.close().await;
+    }
+
+    #[test]
+    fn what_is_no_path_of_a_file_is_refused() {
+        for url in ["", "sqlite:", "sqlite://", "sqlite::memory:", ":memory:", "a.db?mode=rwc", "file:a.db"] {
+            assert!(matches!(SqliteRepository::open(url, 1), Err(StorageError::Database(_))), "{url}");
+        }
+        let nowhere = SqliteRepository::open("sqlite:/nowhere/at/all.db", 1);
+        assert!(matches!(nowhere, Err(StorageError::Unavailable(_))), "{nowhere:?}");
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_on_the_disk_before_it_is_acknowledged() {
+        let (_folder, repository) = store().await;
+        let mode: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&repository.writer).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&repository.writer).await.unwrap();
+        let foreign_keys: bool =
+            sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&repository.writer).await.unwrap();
+        assert_eq!((&*mode, synchronous, foreign_keys), ("wal", 2, true));
+        repository.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_reader_can_not_write() {
+        let (_folder, repository) = store().await;
+        let written = sqlx::query("DELETE FROM users").execute(&repository.readers).await;
+        assert!(matches!(storage_error(written.unwrap_err()), StorageError::Unavailable(_)));
+        repository.close().await;
+    }
+
+    #[tokio::test]
+    async fn x21_an_instant_out_of_range_is_corrupt() {
+        let (_folder, repository) = store().await;
+        let id = UserId(Uuid::from_u128(1));
+        for (micros, fits) in [
+            (policy::min_time().timestamp_micros(), true),
+            (policy::min_time().timestamp_micros() - 1, false),
+            (policy::max_time().timestamp_micros(), true),
+            (policy::max_time().timestamp_micros() + 1, false),
+            (i64::MIN, false),
+            (i64::MAX, false),
+        ] {
+            insert_user(&repository, 1, micros).await.unwrap();
+            let mut transaction = repository.begin().await.unwrap();
+            let found = lock_user(&mut transaction, id).await;
+            assert_eq!(found.is_ok(), fits, "{micros}: {found:?}");
+            assert!(fits || matches!(found, Err(StorageError::Corrupt("an instant"))), "{micros}");
+            sqlx::query("DELETE FROM users").execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        repository.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_unavailable_and_the_store_recovers_when_there_is_room() {
+        let (_folder, repository) = store().await;
+        let mut writer = repository.writer.acquire().await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *writer).await.unwrap();
+        // The limit lasts as long as the connection.
+        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}")))
+            .execute(&mut *writer)
+            .await
+            .unwrap();
+        drop(writer);
+        let mut numbers = 0..100;
+        let full = loop {
+            if let Err(error) = insert_user(&repository, numbers.next().unwrap(), 0).await {
+                break error;
+            }
+        };
+        assert!(matches!(full, StorageError::Unavailable(_)), "{full:?}");
+        let mut recovered = Err(full);
+        for number in numbers.by_ref().take(3) {
+            recovered = insert_user(&repository, number, 0).await;
+        }
+        assert!(recovered.is_ok(), "{recovered:?}");
+        repository.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_database_that_somebody_else_keeps_writing_to_is_a_conflict() {
+        let (folder, repository) = store().await;
+        let path = folder.path().join("vestibule.db");
+        let other = SqliteRepository::open(path.to_str().unwrap(), 1).unwrap();
+        let held = other.begin().await.unwrap();
+        let error = insert_user(&repository, 1, 0).await.unwrap_err();
+        assert!(matches!(error, StorageError::Conflict(_)), "{error:?}");
+        held.rollback().await.unwrap();
+        insert_user(&repository, 1, 0).await.unwrap();
+        other.close().await;
+        repository.close().await;
     }
 }

@@ -28,6 +28,9 @@ use crate::{
 const MAX_SENDING: usize = 16;
 /// How long a worker sleeps that nobody rings: another replica's mails, and those that are due again.
 const POLL: Duration = Duration::from_secs(1);
+/// How much longer than its own timeout a sender gets: cutting off one that is just saying goodbye would send
+/// a mail twice that has been taken.
+const SENDER_GRACE: Duration = Duration::from_secs(3);
 /// How much longer than an attempt a lease lives, so that the outcome can be recorded.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// How often recording an outcome is tried; past that the lease runs out, and the mail is sent again.
@@ -139,7 +142,7 @@ impl MailOutbox {
             create_time: mail.create_time,
             text: &text,
         };
-        timeout(self.attempt_timeout, self.sender.send(&outgoing))
+        timeout(self.attempt_timeout + SENDER_GRACE, self.sender.send(&outgoing))
             .await
             .unwrap_or_else(|_| Err(SendError::Transient("the attempt took too long".to_owned())))
     }

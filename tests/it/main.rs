@@ -1,4 +1,19 @@
 //! The integration tests, one binary: what they need is built and started once.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that goes wrong panics, and its name says what it is about"
+)]
+
+mod access;
+mod cli;
 mod contract;
+mod journeys;
+mod rules;
+mod smtp;
 mod support;
+mod tour;

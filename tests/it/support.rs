@@ -1,3 +1,8 @@
 //! What the tests stand on.
 
+pub mod grpcurl;
+pub mod house;
 pub mod postgres;
+pub mod process;
+pub mod server;
+pub mod smtp;

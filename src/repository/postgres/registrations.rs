@@ -38,7 +38,7 @@ impl Registrations for PostgresRepository {
                 Holder::Verified => return Ok(Err(RegisterRefusal::EmailTaken)),
                 Holder::Keeps => return Ok(Err(RegisterRefusal::UsernameTaken)),
                 Holder::GivesWay(holder) => {
-                    let mut transaction = self.pool.begin().await.map_err(storage_error)?;
+                    let mut transaction = self.begin("BEGIN").await?;
                     // Whether it still gives way, the deletion checks; if not, the insertion fails again.
                     give_way(&mut transaction, holder, registration).await?;
                     if insert(&mut *transaction, registration).await? {
@@ -96,7 +96,7 @@ impl Registrations for PostgresRepository {
     }
 
     async fn issue_key(&self, issue: &KeyIssue) -> Result<Result<User, IssueKeyRefusal>, StorageError> {
-        let mut transaction = self.pool.begin().await.map_err(storage_error)?;
+        let mut transaction = self.begin("BEGIN").await?;
         let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
             return Ok(Err(IssueKeyRefusal::UserNotFound));
         };
@@ -116,7 +116,7 @@ impl Registrations for PostgresRepository {
         &self,
         profile: &NewProfile,
     ) -> Result<Result<User, CreateProfileRefusal>, StorageError> {
-        let mut transaction = self.pool.begin().await.map_err(storage_error)?;
+        let mut transaction = self.begin("BEGIN").await?;
         let issue = &profile.issue;
         let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
             return Ok(Err(CreateProfileRefusal::UserNotFound));
@@ -144,7 +144,7 @@ impl Registrations for PostgresRepository {
     }
 
     async fn delete_profile(&self, user_id: UserId) -> Result<Result<User, ProfileRefusal>, StorageError> {
-        let mut transaction = self.pool.begin().await.map_err(storage_error)?;
+        let mut transaction = self.begin("BEGIN").await?;
         let Some(user) = lock_user(&mut transaction, user_id).await? else {
             return Ok(Err(ProfileRefusal::UserNotFound));
         };
@@ -218,7 +218,9 @@ WITH found AS (
 ), verified AS (
     INSERT INTO verified_email_addresses (email, user_id)
     SELECT email, id FROM found
-    ON CONFLICT (email) DO NOTHING
+    -- The user may have verified it before; whoever else has keeps it.
+    ON CONFLICT (email) DO UPDATE SET user_id = EXCLUDED.user_id
+        WHERE verified_email_addresses.user_id = EXCLUDED.user_id
     RETURNING user_id, email
 ), activated AS (
     UPDATE users u SET

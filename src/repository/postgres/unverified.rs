@@ -27,11 +27,7 @@ impl Unverified for PostgresRepository {
         after: Option<PageKey>,
     ) -> Result<Page<User>, StorageError> {
         // One snapshot, so that the last row examined is the same for both queries.
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(storage_error)?;
+        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let mut query = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM (SELECT * FROM users"));
         push_served(&mut query, filter, after);
         query.push(" ORDER BY create_time, id LIMIT ").push_bind(i64::from(MAX_ROWS_EXAMINED));

@@ -81,7 +81,7 @@ impl Users for PostgresRepository {
     }
 
     async fn disable_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError> {
-        let mut transaction = self.pool.begin().await.map_err(storage_error)?;
+        let mut transaction = self.begin("BEGIN").await?;
         let Some(locked) = lock_user(&mut transaction, id).await? else { return Ok(None) };
         if locked.state == UserState::Disabled {
             return Ok(Some(locked));

@@ -65,7 +65,9 @@ pub async fn r7_a_key_verifies_the_address_it_was_issued_for_and_no_other(store:
     let (alice, key) = register(&store, "alice", "old@example.com").await;
     let id = store.id(alice.id.0);
     store
-        .execute(format!("UPDATE users SET email = 'new@example.com', email_domain = 'example.com' WHERE id = {id}"))
+        .execute(format!(
+            "UPDATE users SET email = 'new@example.com', email_domain = 'example.com' WHERE id = {id}"
+        ))
         .await;
     store.execute("UPDATE email_addresses SET is_primary = false").await;
     store
@@ -230,10 +232,8 @@ pub async fn x9_a_password_given_at_activation_replaces_the_first(store: Store) 
         let mut activation = activation(registration.digest, start() + seconds(1));
         activation.password_hash = then.map(password_hash);
         store.activate(&activation).await.unwrap().unwrap();
-        let hash = format!(
-            "SELECT coalesce(password_hash, 'none') FROM users WHERE id = {}",
-            store.id(user.id.0)
-        );
+        let hash =
+            format!("SELECT coalesce(password_hash, 'none') FROM users WHERE id = {}", store.id(user.id.0));
         assert_eq!(store.texts(hash).await, [last], "{name}");
     }
 }

@@ -44,7 +44,8 @@ pub async fn x23_by_email_only_the_user_who_has_verified_it_is_found(store: Stor
 
 /// The usernames of an address's pending claims.
 async fn claims(store: &Store, after: chrono::Duration, limit: u32) -> Vec<String> {
-    let users = store.list_pending_claims(&email("shared@example.com"), start() + after, limit).await.unwrap();
+    let users =
+        store.list_pending_claims(&email("shared@example.com"), start() + after, limit).await.unwrap();
     users.into_iter().map(|user| user.username).collect()
 }
 

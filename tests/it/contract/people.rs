@@ -51,7 +51,7 @@ pub fn unique_id() -> Uuid {
 pub fn digest() -> KeyDigest {
     let mut salt = [0; SALT_BYTES];
     salt[..16].copy_from_slice(unique_id().as_bytes());
-    ActivationKey::generate(&salt, &username("somebody")).digest()
+    ActivationKey::generate(&salt, "somebody").digest()
 }
 
 /// A username.
@@ -137,7 +137,9 @@ pub async fn verify_another_address(store: &Store, user: &User, address: &str) {
              VALUES ({id}, '{address}', false, {now}, {now})"
         ))
         .await;
-    store.execute(format!("INSERT INTO verified_email_addresses (email, user_id) VALUES ('{address}', {id})")).await;
+    store
+        .execute(format!("INSERT INTO verified_email_addresses (email, user_id) VALUES ('{address}', {id})"))
+        .await;
     store.execute(format!("UPDATE users SET any_email_verified = true WHERE id = {id}")).await;
 }
 

@@ -210,8 +210,7 @@ pub async fn r14_an_issue_that_fails_midway_leaves_nothing_and_kills_no_key(stor
     for second in 1..i64::from(MAX_LIVE_KEYS) {
         store.issue_key(&issue(&alice, start() + seconds(second))).await.unwrap().unwrap();
     }
-    let taken = store.texts("SELECT 'x' FROM activation_keys").await;
-    assert_eq!(taken.len(), 5);
+    assert_eq!(store.count("activation_keys").await, 5);
     let (_, taken) = register(&store, "bob", "bob@example.com").await;
     let before = store.contents().await;
     let mut same_key = issue(&alice, start() + seconds(9));

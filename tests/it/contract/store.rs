@@ -1,6 +1,6 @@
 //! A store under test, with a back door to its database for what no act of the program does or shows.
 
-use std::{future::Future, ops::Deref, sync::Arc};
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, PgPool, SqlitePool,
@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 use vestibule::{
     domain::Timestamp,
@@ -20,6 +20,9 @@ use crate::support::postgres::Database;
 /// The tables, those of a user first.
 pub const TABLES: [&str; 6] =
     ["users", "email_addresses", "verified_email_addresses", "activation_keys", "mails", "events"];
+
+/// Far longer than any case takes: what waits for something that never comes fails then.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fresh, migrated store; what a [`Repository`] can do can be done to it directly.
 #[derive(Clone)]
@@ -79,7 +82,7 @@ async fn run<F: Future<Output = ()> + Send + 'static>(
     store: Store,
 ) -> Result<(), tokio::task::JoinError> {
     let mut task = JoinSet::new();
-    task.spawn(case(store));
+    task.spawn(async move { timeout(PATIENCE, case(store)).await.expect("the case ends") });
     task.join_next().await.unwrap()
 }
 
@@ -89,6 +92,27 @@ impl Store {
         match self.raw {
             Raw::Postgres(_) => Arc::new(PostgresRepository::connect(&self.url, max_connections).unwrap()),
             Raw::Sqlite(_) => Arc::new(SqliteRepository::open(&self.url, max_connections).unwrap()),
+        }
+    }
+
+    /// Where the database is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The back door itself, where a case needs a transaction that stays open.
+    pub fn postgres(&self) -> &PgPool {
+        match &self.raw {
+            Raw::Postgres(pool) => pool,
+            Raw::Sqlite(_) => panic!("not a Postgres store"),
+        }
+    }
+
+    /// Returns once some session on the Postgres database waits for a lock.
+    pub async fn wait_for_a_lock(&self) {
+        let waiting = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.count(waiting).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

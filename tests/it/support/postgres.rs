@@ -20,7 +20,6 @@ use tokio::{
     sync::{Mutex, OnceCell},
     time::Instant,
 };
-use uuid::Uuid;
 use vestibule::repository::{Repository as _, postgres::PostgresRepository};
 
 /// How long a new server may take until it answers.
@@ -114,7 +113,8 @@ async fn create_template(admin: &PgConnectOptions) -> String {
         let unfinished = unique_name();
         execute(&mut connection, format!("CREATE DATABASE {unfinished}")).await;
         let url = admin.clone().database(&unfinished).to_url_lossy();
-        let repository = PostgresRepository::connect(url.as_str(), 1).expect("a URL of our own is well formed");
+        let repository =
+            PostgresRepository::connect(url.as_str(), 1).expect("a URL of our own is well formed");
         repository.migrate().await.expect("the migrations run on an empty database");
         repository.close().await;
         let renamed = sqlx::query(AssertSqlSafe(format!("ALTER DATABASE {unfinished} RENAME TO {template}")));
@@ -131,7 +131,8 @@ async fn start() -> (PgConnectOptions, ChildStdin) {
     let programs = find_programs();
     // The keeper deletes it.
     let folder = tempfile::Builder::new().prefix("vestibule-postgres-").tempdir().expect("a folder").keep();
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     // Postgres refuses to run as root.
     let user = Uid::effective().is_root().then(unprivileged_user);
     if let Some(user) = &user {
@@ -197,8 +198,12 @@ async fn wait_until_ready(options: &PgConnectOptions, folder: &Path) {
 #[expect(clippy::disallowed_methods, reason = "what a test runs on is none of the program's settings")]
 fn find_programs() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut debian: Vec<_> =
-        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     let version = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     debian.sort_by_key(|path| std::cmp::Reverse(version(path)));
     env::split_paths(&path)
@@ -223,7 +228,7 @@ fn unprivileged_user() -> User {
 }
 
 fn unique_name() -> String {
-    format!("vestibule_test_{}", Uuid::now_v7().simple())
+    format!("vestibule_test_{}", vestibule::random::uuid_v4(&vestibule::random::SystemRandom).simple())
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) {

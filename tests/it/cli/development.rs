@@ -1,0 +1,66 @@
+//! `dev`: a server on this machine, its mails in the terminal, and its clock where one likes.
+
+use std::path::Path;
+
+use tonic::Code;
+use vestibule::grpc::proto::ActivationKeyState;
+
+use super::{BAD_SETTINGS, code, run, stderr};
+use crate::support::{
+    process::{Process, vestibule},
+    server::{Client, refused},
+};
+
+#[test]
+fn nobody_elsewhere_can_be_served_by_accident() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0"] {
+        let output = run(folder.path(), &["dev", "--listen", address], &[]);
+        assert_eq!(code(&output), BAD_SETTINGS);
+        assert_eq!(stderr(&output), format!("vestibule: --listen must be on this machine, not {address}\n"));
+    }
+    assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing was made");
+    let environment = [("VESTIBULE__GRPC__LISTEN", "0.0.0.0:0"), ("VESTIBULE__ACCESS__ANONYMOUS", "network")];
+    let mut command = vestibule(folder.path());
+    let server = Process::listen(command.args(["dev", "--listen", "127.0.0.1:0"]).envs(environment));
+    assert!(server.address.ip().is_loopback());
+}
+
+#[tokio::test]
+async fn a_mail_is_shown_with_the_command_that_activates() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), &[]);
+    let client = Client::connect(server.address).await;
+    client.register_by_mail("alice", "alice@example.com").await;
+    server.wait_for("To: alice@example.com");
+    server.wait_for("with this activation key:");
+    server.wait_for("");
+    let key = server.wait_for("");
+    let command = server.wait_for("grpcurl");
+    assert!(command.contains(&key) && command.contains(&server.address.to_string()), "{command}");
+    assert_eq!(client.use_key(&key).await.unwrap().username, "alice");
+}
+
+#[tokio::test]
+async fn r10_a_shifted_clock_sees_keys_expired_that_were_issued_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let client = Client::connect(server.address).await;
+    let registered = client.register("alice", "alice@example.com").await;
+    assert_eq!(client.purge().await.purge_count, 0);
+    drop(client);
+    assert!(server.terminate().success());
+
+    let server = start(folder.path(), &["--clock-offset", "8d"]);
+    let client = Client::connect(server.address).await;
+    let inspected = client.inspect(&registered.key).await.unwrap();
+    assert_eq!(inspected.state(), ActivationKeyState::Expired);
+    refused(client.use_key(&registered.key).await, Code::FailedPrecondition, "ACTIVATION_KEY_EXPIRED");
+    assert_eq!(client.purge().await.purge_count, 1);
+}
+
+fn start(folder: &Path, arguments: &[&str]) -> Process {
+    Process::start(
+        vestibule(folder).args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]).args(arguments),
+    )
+}

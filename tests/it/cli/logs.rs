@@ -1,0 +1,99 @@
+//! What a log is: an object of JSON a line, and no place for a secret.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tonic::Code;
+use vestibule::grpc::proto::{ActivateRequest, CreateInactiveUserRequest, CreateInactiveUserResponse};
+
+use crate::{
+    contract::store::Store,
+    support::{
+        process::{Process, serve},
+        server::{Client, make_keyring, refused},
+    },
+};
+
+const FIRST_PASSWORD: &str = "correct-horse-battery-staple";
+const SECOND_PASSWORD: &str = "incorrect-donkey";
+const REJECTED_PASSWORD: &str = "rejected-mule\u{7}";
+const SERVERS_PASSWORD: &str = "hunter2";
+
+pub async fn no_log_tells_a_secret(store: Store) {
+    let folder = tempfile::tempdir().unwrap();
+    make_keyring(folder.path());
+    let url = store.url().replace("postgres@", &format!("postgres:{SERVERS_PASSWORD}@"));
+    assert_eq!(url.contains(SERVERS_PASSWORD), !url.starts_with("sqlite:"));
+    let smtp = format!("smtp://vestibule:{SERVERS_PASSWORD}@127.0.0.1:1?tls=required");
+    let environment = [("VESTIBULE__LOG__FILTER", "trace"), ("VESTIBULE__MAIL__SMTP__URL", &smtp)];
+    let mut process = Process::start(&mut serve(folder.path(), &url, &environment));
+    let client = Client::connect(process.address).await;
+
+    let mut keys = Vec::new();
+    for (username, password, send_email) in
+        [("alice", None, false), ("bob", Some(FIRST_PASSWORD), false), ("carol", Some(FIRST_PASSWORD), true)]
+    {
+        keys.push(register(&client, username, password, send_email).await.unwrap().activation_key);
+    }
+    refused(
+        register(&client, "dave", Some(REJECTED_PASSWORD), false).await,
+        Code::InvalidArgument,
+        "PASSWORD_REJECTED",
+    );
+    process.wait_for("mail failed for now");
+    for (key, password) in [(&keys[0], Some(SECOND_PASSWORD)), (&keys[1], None)] {
+        let request = ActivateRequest { activation_key: key.clone(), password: password.map(str::to_owned) };
+        client.activate(request).await.unwrap();
+        client.use_key(key).await.unwrap_err();
+        client.use_key(&format!("{key}0")).await.unwrap_err();
+    }
+    drop(client);
+    let (status, log) = process.stop(Signal::SIGTERM);
+    assert!(status.success());
+
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+    }
+    for target in ["sqlx::", "h2::"] {
+        assert!(log.contains(target), "{target} tells what it does");
+    }
+    let hashes = store.texts("SELECT password_hash FROM users WHERE password_hash IS NOT NULL").await;
+    assert_eq!(hashes.len(), 3);
+    let mut secrets = vec![FIRST_PASSWORD, SECOND_PASSWORD, "rejected-mule", SERVERS_PASSWORD, "$argon2"];
+    secrets.extend(keys.iter().map(String::as_str).filter(|key| !key.is_empty()));
+    secrets.extend(hashes.iter().map(String::as_str));
+    for secret in secrets {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} stands in {}", line.unwrap_or_default());
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_one_line_with_its_id_its_method_and_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    make_keyring(folder.path());
+    let mut process = Process::start(&mut serve(folder.path(), "sqlite:vestibule.db", &[]));
+    let client = Client::connect(process.address).await;
+    client.use_key("unknown").await.unwrap_err();
+    let line: Value = serde_json::from_str(&process.wait_for("\"message\":\"answered\"")).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["code"], "NotFound");
+    assert_eq!(line["span"]["method"], "/vestibule.v1.RegistrationService/Activate");
+    assert!(line["span"]["id"].as_str().is_some_and(|id| id.parse::<uuid::Uuid>().is_ok()), "{line}");
+    assert!(line["milliseconds"].is_number(), "{line}");
+}
+
+async fn register(
+    client: &Client,
+    username: &str,
+    password: Option<&str>,
+    send_email: bool,
+) -> Result<CreateInactiveUserResponse, tonic::Status> {
+    let request = CreateInactiveUserRequest {
+        username: username.to_owned(),
+        email: format!("{username}@example.com"),
+        password: password.map(str::to_owned),
+        send_email: Some(send_email),
+        ..Default::default()
+    };
+    client.create_inactive_user(request).await
+}

@@ -1,0 +1,208 @@
+//! The contract suite: every promise of the traits in `repository`, and every rule that a store keeps, as a case
+//! that runs unchanged against both stores, each time with a fresh one.
+
+mod activating;
+mod finding;
+mod holding;
+mod listing;
+mod outbox;
+mod people;
+mod profiles;
+mod purging;
+mod racing;
+mod registering;
+mod schema;
+pub mod store;
+
+/// Makes a test of each case for either store, `postgres::NAME` and `sqlite::NAME`.
+macro_rules! contract {
+    ($($file:ident: [$($case:ident,)*])*; only postgres $($held:ident: [$($only:ident,)*])*) => {
+        mod postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::store::on_postgres(super::$file::$case).await;
+                }
+            )*)*
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $only() {
+                    super::store::on_postgres(super::$held::$only).await;
+                }
+            )*)*
+        }
+
+        mod sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::store::on_sqlite(super::$file::$case).await;
+                }
+            )*)*
+        }
+    };
+}
+
+contract! {
+    registering: [
+        r1_a_registration_stores_user_address_profile_key_mail_and_event,
+        r1_a_registration_that_fails_midway_leaves_nothing,
+        r1_a_registration_that_fails_midway_keeps_whoever_was_to_give_way,
+        r2_without_a_mail_none_is_queued,
+        r6_user_registered_is_appended_once,
+        x7_a_username_in_use_is_refused_and_nothing_stored,
+        x7_usernames_equal_in_case_and_width_are_one,
+        x7_an_expired_holder_gives_way_as_if_purged,
+        r10_a_holder_gives_way_at_its_expiry_and_not_a_microsecond_earlier,
+        x7_an_expired_holder_stays_if_the_new_email_is_taken,
+        x7_a_holder_who_has_verified_any_address_keeps_the_username,
+        x7_a_holder_without_a_profile_keeps_the_username,
+        x7_a_disabled_holder_keeps_the_username,
+        x7_an_active_holder_keeps_the_username,
+        x7_a_username_in_use_is_said_before_an_email_taken,
+        x8_an_address_that_somebody_has_verified_is_refused,
+        x8_an_unverified_address_can_be_claimed_by_several,
+        x9_the_password_may_be_left_out,
+        x8_nothing_of_a_displaced_claim_survives,
+    ]
+    activating: [
+        r7_activating_makes_the_user_active_and_the_address_verified,
+        r7_activating_one_user_changes_no_other,
+        r7_a_key_verifies_the_address_it_was_issued_for_and_no_other,
+        r7_every_key_of_the_profile_is_spent,
+        r7_a_user_who_verified_the_address_before_can_still_activate,
+        r8_an_unknown_key_activates_nobody,
+        r9_an_expired_key_changes_nothing,
+        r10_a_key_is_expired_at_its_instant_and_not_a_microsecond_earlier,
+        r10_a_window_of_zero_days_is_over_at_once,
+        r11_a_spent_key_says_who_is_active_since_when,
+        r11_a_user_made_active_by_hand_gets_the_same_answer,
+        r11_no_key_activates_a_disabled_user,
+        r11_the_answers_come_in_order,
+        r12_user_activated_is_appended_after_success_and_only_then,
+        x8_the_first_to_activate_keeps_the_address,
+        x8_an_address_verified_beside_a_primary_one_is_taken_too,
+        x9_a_password_given_at_activation_replaces_the_first,
+        x14_looking_at_a_key_shows_its_user_and_changes_nothing,
+        x14_looking_at_a_key_says_whether_another_user_has_its_address,
+    ]
+    profiles: [
+        r13_deleting_a_profile_kills_its_keys_and_shows_the_user_as_it_stood,
+        r13_a_spent_profile_can_be_deleted_and_the_user_stays_active,
+        r13_there_is_no_profile_to_delete_twice_or_of_nobody,
+        r13_a_new_profile_starts_its_window_now_with_a_key_that_works,
+        r13_a_user_has_at_most_one_profile,
+        r13_only_a_pending_user_gets_a_profile,
+        x8_no_profile_for_an_address_that_another_has_verified,
+        r13_a_profile_that_fails_midway_leaves_nothing,
+        r14_a_further_key_works_beside_the_first_and_moves_no_expiry,
+        r14_without_a_mail_a_key_is_issued_all_the_same,
+        r10_a_key_is_issued_until_a_microsecond_before_the_expiry,
+        r14_only_a_pending_user_with_a_profile_gets_a_key,
+        x8_no_key_for_an_address_that_another_has_verified,
+        r14_a_key_for_another_address_than_the_primary_is_a_conflict,
+        r14_an_issue_that_fails_midway_leaves_nothing_and_kills_no_key,
+        x15_the_newest_five_keys_live_and_no_more,
+        x15_keys_of_one_instant_are_five_at_most_too,
+        x15_every_key_is_dead_once_the_user_is_disabled,
+        mails_are_counted_by_what_became_of_them,
+    ]
+    finding: [
+        a_user_is_found_by_id_and_by_username,
+        x21_instants_are_kept_to_the_microsecond_from_year_1_to_9999,
+        x23_by_email_only_the_user_who_has_verified_it_is_found,
+        x23_pending_claims_come_latest_first_and_limited,
+        r10_a_claim_is_live_until_a_microsecond_before_its_expiry,
+        x23_only_pending_users_with_a_profile_claim,
+        x23_nobody_claims_what_another_has_verified,
+        x1_a_pending_or_active_user_can_be_disabled,
+        x1_disabling_twice_changes_nothing_the_second_time,
+        nobody_is_disabled_who_is_not_there,
+    ]
+    listing: [
+        u1_users_whose_primary_address_is_unverified_are_listed_whole,
+        u1_both_conditions_are_on_the_same_address,
+        u1_whatever_the_state_an_unverified_primary_address_counts,
+        x19_who_has_verified_another_address_is_left_out_unless_asked_for,
+        u2_idle_means_no_login_at_or_after_then,
+        u3_created_before_excludes_and_created_after_includes_the_instant,
+        u3_expired_or_not_and_without_a_profile_neither,
+        u3_by_email_domain_and_by_site,
+        u3_all_conditions_must_hold,
+        u4_pages_of_any_size_show_everybody_once_in_order,
+        u4_a_page_of_nobody_is_the_last,
+        u4_nobody_is_skipped_or_shown_twice_while_users_come_and_go,
+        u4_a_page_examines_a_bounded_number_of_rows_and_says_where_it_stopped,
+        u4_what_a_short_page_found_is_not_found_again,
+        u4_as_many_rows_as_a_page_examines_end_with_an_empty_page,
+        u4_an_index_leads_to_a_domain_a_site_and_a_date_past_any_number_of_rows,
+        u4_a_walk_over_many_rows_shows_each_once,
+    ]
+    purging: [
+        x16_a_pending_user_goes_once_the_key_has_expired,
+        r16_a_pending_user_in_time_is_spared,
+        r10_a_user_goes_at_the_expiry_and_not_a_microsecond_earlier,
+        r10_a_disabled_user_goes_at_the_expiry_and_not_a_microsecond_earlier,
+        r13_a_pending_user_without_a_profile_is_spared_however_old,
+        x16_a_pending_user_with_any_verified_address_is_spared,
+        x16_a_pending_user_with_the_primary_address_verified_is_spared,
+        r16_an_active_user_is_spared,
+        r16_an_active_user_with_an_old_unused_key_is_spared,
+        x16_an_active_user_without_a_profile_is_spared,
+        x16_a_disabled_user_with_an_expired_key_goes_only_if_asked_for,
+        x16_a_disabled_user_with_a_spent_key_goes_only_if_asked_for_even_in_time,
+        x16_a_disabled_user_with_an_unspent_key_in_time_is_spared,
+        x16_a_disabled_user_without_a_profile_is_spared,
+        x16_a_disabled_user_who_was_active_and_has_no_profile_is_spared,
+        r15_nothing_is_left_of_the_purged_but_events_and_the_names_are_free,
+        r15_others_keep_all_that_is_theirs,
+        x18_a_limit_bounds_a_purge_which_takes_the_longest_expired_first,
+        x18_a_preview_shows_whom_a_purge_takes_first_and_deletes_nobody,
+        x18_pending_users_go_before_disabled_ones_within_the_limit,
+        x17_whatever_commits_before_a_purge_wins,
+        x20_a_deletion_is_told_with_its_instant_and_its_reason,
+    ]
+    outbox: [
+        a_claimed_mail_is_whole,
+        a_mail_is_handed_out_when_it_is_due_and_not_a_microsecond_earlier,
+        no_mail_is_handed_out_twice_while_its_lease_lives,
+        mails_due_longest_come_first_and_limited,
+        each_claim_counts_an_attempt,
+        a_lease_that_went_to_somebody_else_settles_nothing,
+        a_lease_that_ran_out_still_settles_if_nobody_took_it,
+        what_nobody_has_claimed_settles_nothing,
+        a_retry_waits_until_its_time_and_keeps_the_text,
+        x20_a_delivered_mail_is_erased_and_told_of,
+        x20_a_discarded_mail_is_erased_and_told_of_with_its_error_kept,
+        a_delivery_keeps_the_error_of_the_attempt_before,
+        x20_nothing_is_settled_or_told_after_the_user_was_purged,
+        settling_one_mail_leaves_the_others_as_they_are,
+        a_user_without_a_mail_has_none_to_claim,
+    ]
+    racing: [
+        r12_of_fifty_calls_with_one_key_one_activates,
+        x15_of_five_keys_at_once_one_activates,
+        x8_of_two_users_who_claim_one_address_exactly_one_activates,
+        x7_of_fifty_registrations_of_one_username_one_succeeds,
+        x7_an_expired_holder_gives_way_to_one_of_many_and_goes_once,
+        x7_giving_way_and_a_purge_at_once_delete_once,
+        x17_an_activation_and_a_purge_at_one_instant_never_both_nor_neither,
+        x17_an_activation_and_a_disabling_come_one_after_the_other,
+        x15_keys_issued_at_once_are_five_at_most,
+        x15_a_key_issued_beside_an_activation_is_spent_or_refused,
+        x18_several_replicas_purge_at_once_and_each_user_goes_once,
+        a_mail_goes_to_one_of_many_workers,
+        r1_an_act_dropped_midway_is_done_wholly_or_not_at_all,
+    ]
+    schema: [
+        migrating_twice_changes_nothing,
+        a_store_is_ready_once_it_is_migrated,
+        processes_that_migrate_at_once_do_each_other_no_harm,
+        a_closed_store_is_unavailable,
+    ]
+    ; only postgres
+    holding: [
+        x18_a_purge_takes_others_at_once_and_waits_for_whom_somebody_holds,
+        x17_who_was_activated_while_a_purge_waited_is_spared,
+    ]
+}

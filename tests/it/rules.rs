@@ -1,0 +1,102 @@
+//! The rules as a caller meets them, on both stores: the real client, and a clock that stands where a test puts it.
+
+mod deadlines;
+mod errors;
+mod expiry;
+mod keys;
+mod listing;
+mod purging;
+mod storage;
+
+use chrono::Duration;
+use vestibule::domain::Timestamp;
+
+use crate::{
+    contract::store::Store,
+    support::server::{Client, TestServer, on_each_store},
+};
+
+on_each_store! {
+    expiry: [
+        r10_at_its_instant_a_key_is_expired_for_every_call,
+        r10_a_microsecond_earlier_a_key_is_live_for_every_call,
+        r10_zero_days_expire_at_once,
+        x12_a_window_keeps_its_end_when_the_setting_changes,
+        x21_instants_keep_their_microseconds,
+    ]
+    keys: [
+        r8_x11_a_malformed_key_is_answered_like_an_unknown_one,
+        r9_an_expired_key_changes_nothing,
+        r11_the_answers_come_in_order,
+        r11_a_user_made_active_by_hand_is_activated_already,
+        r12_of_two_activations_the_second_is_refused_with_who_and_when,
+    ]
+    errors: [
+        every_wrong_field_is_named_at_once,
+        a_password_that_alone_is_wrong_has_a_reason_of_its_own,
+        x7_x8_what_is_taken_is_named,
+        what_is_not_there_is_named,
+        a_failed_precondition_says_which_and_since_when,
+        too_many_passwords_at_once_are_refused_with_a_delay,
+        a_fault_of_the_service_tells_nothing_but_the_requests_id,
+    ]
+    listing: [
+        u4_a_page_has_a_hundred_users_by_default_and_a_thousand_at_most,
+        u4_a_walk_meets_every_user_once,
+        u4_a_token_that_is_altered_or_of_another_query_or_installation_is_refused,
+        u1_u3_conditions_are_combined,
+        x21_instants_out_of_range_are_refused_all_at_once,
+    ]
+    purging: [
+        r15_whoever_has_expired_goes_and_frees_username_and_address,
+        r16_x16_nobody_else_goes_unless_disabled_users_are_asked_for,
+        x18_a_preview_counts_and_deletes_nothing,
+        x18_a_limit_bounds_a_call_and_more_says_so,
+        x18_a_sample_is_a_hundred_users_at_most,
+        x18_a_purge_stops_before_its_callers_deadline,
+    ]
+    deadlines: [
+        a_deadline_that_passes_is_told_and_the_call_carried_out,
+        a_malformed_deadline_is_refused,
+        a_call_whose_caller_goes_away_is_carried_out,
+        callers_who_go_away_leave_nothing_half_written,
+    ]
+}
+
+/// The shortest span there is.
+fn tick() -> Duration {
+    Duration::microseconds(1)
+}
+
+/// A server on the store, and its client.
+async fn start(store: &Store, toml: &str) -> (TestServer, Client) {
+    let server = TestServer::start_configured(store.url(), toml).await;
+    let client = server.client().await;
+    (server, client)
+}
+
+/// Adds `count` pending users, each registered a microsecond after the one before and expired at the same instant.
+async fn load(store: &Store, count: u32, start: Timestamp, expire_time: Timestamp) {
+    let (id, create_time) = (store.id_of("i"), store.after(start, "i"));
+    let expire_time = store.at(expire_time);
+    let numbers =
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+    store
+        .execute(format!(
+            "INSERT INTO users (
+                 id, username, username_key, state, site, create_time, email, email_domain,
+                 email_verified, any_email_verified, profile_issue_time, profile_expire_time
+             )
+             {numbers}
+             SELECT {id}, 'user' || i, 'user' || i, 'PENDING', 'default', {create_time},
+                 'user' || i || '@example.com', 'example.com', false, false, {create_time}, {expire_time}
+             FROM n"
+        ))
+        .await;
+    store
+        .execute(format!(
+            "INSERT INTO email_addresses (user_id, email, is_primary, create_time)
+             {numbers} SELECT {id}, 'user' || i || '@example.com', true, {create_time} FROM n"
+        ))
+        .await;
+}

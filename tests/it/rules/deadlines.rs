@@ -1,0 +1,214 @@
+//! Callers who stop listening: what they have begun is carried out, wholly.
+
+use std::{io::Cursor, net::SocketAddr, time::Duration};
+
+use http::HeaderMap;
+use prost::Message as _;
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions,
+    sqlite::SqliteConnectOptions,
+};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tonic::{Code, IntoRequest as _, Status};
+use vestibule::grpc::proto::{
+    CreateInactiveUserRequest, ListUnverifiedRequest, ReissueActivationKeyRequest,
+    get_user_request::User as By,
+};
+
+use super::start;
+use crate::{
+    contract::store::Store,
+    support::server::{Client, eventually, reason, refused, wait_for_rows},
+};
+
+/// A session that keeps everybody else from writing.
+pub enum Held {
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+/// Keeps everybody else from writing until it is released.
+pub async fn hold_writes(store: &Store) -> Held {
+    if store.url().starts_with("sqlite:") {
+        let options: SqliteConnectOptions = store.url().parse().unwrap();
+        let mut session = options.connect().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut session).await.unwrap();
+        Held::Sqlite(session)
+    } else {
+        let options: PgConnectOptions = store.url().parse().unwrap();
+        let mut session = options.connect().await.unwrap();
+        sqlx::query("BEGIN").execute(&mut session).await.unwrap();
+        sqlx::query("LOCK TABLE users IN SHARE MODE").execute(&mut session).await.unwrap();
+        Held::Postgres(session)
+    }
+}
+
+impl Held {
+    /// Lets the others go on.
+    pub async fn release(self) {
+        match self {
+            Self::Postgres(session) => session.close().await,
+            Self::Sqlite(session) => session.close().await,
+        }
+        .unwrap();
+    }
+}
+
+fn registration(username: &str) -> CreateInactiveUserRequest {
+    let email = format!("{username}@example.com");
+    CreateInactiveUserRequest { username: username.into(), email, ..Default::default() }
+}
+
+/// What the server says to a call with this deadline. The client that comes with tonic would speak for it.
+async fn call_with_deadline(address: SocketAddr, grpc_timeout: &str, username: &str) -> Status {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (client, connection) =
+        h2::client::Builder::new().handshake::<_, Cursor<Vec<u8>>>(stream).await.unwrap();
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request =
+        http::Request::post(format!("http://{address}/vestibule.v1.RegistrationService/CreateInactiveUser"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("grpc-timeout", grpc_timeout)
+            .body(())
+            .unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    let message = registration(username).encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    body.send_data(Cursor::new(frame), true).unwrap();
+    let headers: HeaderMap = response.await.unwrap().headers().clone();
+    Status::from_header_map(&headers).expect("a refusal comes with the headers")
+}
+
+pub async fn a_deadline_that_passes_is_told_and_the_call_carried_out(store: Store) {
+    let (server, client) = start(&store, "").await;
+    let held = hold_writes(&store).await;
+    for (grpc_timeout, username) in [("100m", "alice"), ("1n", "bob")] {
+        let status = call_with_deadline(server.address, grpc_timeout, username).await;
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    }
+    assert_eq!(store.count("users").await, 0);
+    held.release().await;
+    wait_for_rows(&store, "events WHERE kind = 'user_registered'", 2).await;
+    assert_whole(&store).await;
+    let taken = client.create_inactive_user(registration("alice")).await;
+    refused(taken, Code::AlreadyExists, "USERNAME_TAKEN");
+}
+
+pub async fn a_malformed_deadline_is_refused(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    for malformed in ["", "1", "S", "123456789S", "-1S", "1.5S", "1s", "1 S", "soon"] {
+        let mut request = registration("alice").into_request();
+        request.metadata_mut().insert("grpc-timeout", malformed.parse().unwrap());
+        let refusal = client.create_inactive_user(request).await;
+        let details = refused(refusal, Code::InvalidArgument, "INVALID_REQUEST");
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "grpc-timeout");
+    }
+    assert_eq!(store.count("users").await, 0);
+    let mut request = registration("alice").into_request();
+    request.metadata_mut().insert("grpc-timeout", "99999999H".parse().unwrap());
+    client.create_inactive_user(request).await.unwrap();
+}
+
+pub async fn a_call_whose_caller_goes_away_is_carried_out(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    let held = hold_writes(&store).await;
+    let mut call = JoinSet::new();
+    let caller = client.clone();
+    call.spawn(async move { caller.create_inactive_user(registration("alice")).await });
+    if matches!(held, Held::Postgres(_)) {
+        store.wait_for_a_lock().await;
+    }
+    // Later calls of the same connection have been answered: this one has begun.
+    for _ in 0..10 {
+        client.list_unverified(ListUnverifiedRequest::default()).await.unwrap();
+    }
+    call.shutdown().await;
+    client.list_unverified(ListUnverifiedRequest::default()).await.unwrap();
+    held.release().await;
+    wait_for_rows(&store, "events WHERE kind = 'user_registered'", 1).await;
+    assert_whole(&store).await;
+    client.user(By::Username("alice".into())).await.unwrap();
+}
+
+/// How many callers are impatient, and how many at a time.
+const IMPATIENT: usize = 400;
+const AT_ONCE: usize = 8;
+
+pub async fn callers_who_go_away_leave_nothing_half_written(store: Store) {
+    let (_server, client) = start(&store, "database.max_connections = 2").await;
+    let known = client.register("known", "known@example.com").await.id.to_string();
+    let mut callers = JoinSet::new();
+    for caller in 0..AT_ONCE {
+        let (client, user_id) = (client.clone(), known.clone());
+        callers.spawn(async move {
+            let mut unsure = Vec::new();
+            for number in (caller..IMPATIENT).step_by(AT_ONCE) {
+                let patience = Duration::from_micros(u64::try_from(number * 7 % 50 * 100).unwrap());
+                let username = format!("user{number}");
+                if timeout(patience, client.create_inactive_user(registration(&username))).await.is_err() {
+                    unsure.push(username);
+                }
+                // Locks a row, in a transaction of several statements.
+                let request = ReissueActivationKeyRequest { user_id: user_id.clone() };
+                let _ = timeout(patience, client.reissue_activation_key(request)).await;
+            }
+            // Whoever is unsure asks again.
+            let mut registered = Vec::new();
+            for username in unsure {
+                let again = client.create_inactive_user(registration(&username)).await;
+                registered.push(again.map_err(|refusal| reason(&refusal)).err());
+            }
+            registered
+        });
+    }
+    let answers: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
+    let carried_out = answers.iter().filter(|answer| answer.as_deref() == Some("USERNAME_TAKEN")).count();
+    let never_begun = answers.iter().filter(|answer| answer.is_none()).count();
+    assert!(carried_out > 0 && carried_out + never_begun == answers.len(), "{answers:?}");
+    assert_eq!(store.count("users").await, i64::try_from(IMPATIENT + 1).unwrap());
+    assert_whole(&store).await;
+    assert_nothing_is_open(&store).await;
+    probe(&client).await;
+}
+
+/// Every user has an address, a key, a mail unless the key was returned, and an event, and there is nothing else.
+async fn assert_whole(store: &Store) {
+    let users = store.count("users").await;
+    for part in [
+        "users JOIN email_addresses a ON a.user_id = users.id AND a.email = users.email",
+        "users WHERE EXISTS (SELECT 1 FROM activation_keys k WHERE k.user_id = users.id)",
+        "users WHERE username = 'known' OR EXISTS (SELECT 1 FROM mails m WHERE m.user_id = users.id)",
+        "users JOIN events e ON e.user_id = users.id AND e.kind = 'user_registered'",
+        "email_addresses",
+        "events WHERE kind = 'user_registered'",
+    ] {
+        assert_eq!(store.count(part).await, users, "{part}");
+    }
+}
+
+/// No session of the server sits in a transaction.
+async fn assert_nothing_is_open(store: &Store) {
+    if store.url().starts_with("sqlite:") {
+        return hold_writes(store).await.release().await;
+    }
+    let open = "pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    eventually("no open transaction", move || async move { store.count(open).await == 0 }).await;
+}
+
+/// Everything works, on every connection of the pool.
+async fn probe(client: &Client) {
+    let mut calls = JoinSet::new();
+    for number in 0..20 {
+        let client = client.clone();
+        calls.spawn(async move {
+            let probe = client.register(&format!("probe{number}"), &format!("probe{number}@example.com")).await;
+            client.use_key(&probe.key).await.unwrap();
+        });
+    }
+    calls.join_all().await;
+}
