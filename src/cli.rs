@@ -97,17 +97,18 @@ fn listen_flag(listen: Option<SocketAddr>) -> Option<(&'static str, String)> {
     listen.map(|address| ("grpc.listen", address.to_string()))
 }
 
-/// Returns when the process is asked to stop.
-async fn asked_to_stop() {
+/// Catches the signals that ask the process to stop from now on, and returns what ends when one comes.
+fn asked_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be caught");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals can't be caught");
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

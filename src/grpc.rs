@@ -14,7 +14,7 @@ mod validate;
 use tonic::service::Routes;
 
 pub use calls::Calls;
-pub use health::{Health, probe};
+pub use health::{Health, ProbeError, probe};
 
 use proto::{registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer};
 
@@ -28,7 +28,7 @@ const SERVICES: [&str; 2] = [
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// Every service that the port offers.
-pub fn routes(calls: &Calls, health: &Health) -> Result<Routes, anyhow::Error> {
+pub fn routes(calls: &Calls, health: &Health) -> Result<Routes, tonic_reflection::server::Error> {
     let registration = registration::RegistrationHandler::new(calls.clone());
     let users = users::UserHandler::new(calls.clone());
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))

@@ -27,7 +27,8 @@ pub trait Repository: Registrations + Unverified + Users + Outbox + Send + Sync 
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;
 
-    /// Whether the schema is the one this program was built for, which also shows that the store answers.
+    /// Whether every migration of this program is there, which also shows that the store answers. A schema that
+    /// is newer still is ready too, so that an upgrade can migrate while the old program runs.
     async fn is_ready(&self) -> Result<bool, StorageError>;
 
     /// Waits for what is under way and closes every connection.

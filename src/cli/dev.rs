@@ -62,10 +62,11 @@ impl Dev {
             sender: Some(Arc::new(sender)),
             ..Outside::default()
         };
+        let stop = asked_to_stop();
         let server = Server::start(&settings, outside).await?;
         address.get_or_init(|| server.address);
         print(&welcome(server.address, &self.data))?;
-        server.run_until(asked_to_stop()).await?;
+        server.run_until(stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

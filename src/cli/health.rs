@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use super::{ConfigFiles, FOUND_PROBLEMS, print};
-use crate::grpc;
+use crate::{causes::Causes, grpc};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,7 +32,7 @@ impl HealthCommand {
         match grpc::probe(address, TIMEOUT).await {
             Ok(true) => return print("SERVING"),
             Ok(false) => print("NOT_SERVING")?,
-            Err(error) => print(&format!("UNREACHABLE: {error:#}"))?,
+            Err(error) => print(&format!("UNREACHABLE: {}", Causes(&error)))?,
         };
         Ok(ExitCode::from(FOUND_PROBLEMS))
     }

@@ -81,10 +81,10 @@ impl PurgeExpiredCommand {
 
     /// Purges step by step, until there is nothing left, the limit is reached, or somebody asks to stop.
     async fn purge(&self, vestibule: &Vestibule, limit: u32) -> anyhow::Result<(Purged, bool)> {
-        let total = self.preview(vestibule, limit).await?.count;
-        let progress = Progress::start(total);
         let stop = asked_to_stop();
         tokio::pin!(stop);
+        let total = self.preview(vestibule, limit).await?.count;
+        let progress = Progress::start(total);
         let mut all = Purged::default();
         loop {
             let left = i32::try_from(limit - all.count).unwrap_or(STEP);

@@ -26,8 +26,9 @@ impl Serve {
         let flags: Vec<_> = listen_flag(self.listen).into_iter().collect();
         let settings = self.config.load(&flags)?;
         start_logging(&settings)?;
+        let stop = asked_to_stop();
         let server = Server::start(&settings, Outside::default()).await?;
-        server.run_until(asked_to_stop()).await?;
+        server.run_until(stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -70,6 +70,20 @@ mod tests {
     }
 
     #[test]
+    fn x3_a_key_has_all_the_160_bits_that_sha1_keeps() {
+        const { assert!(SALT_BYTES * 8 >= 160) };
+        let key = |salt: &[u8; SALT_BYTES]| ActivationKey::generate(salt, "Alice").expose().to_owned();
+        let keys: std::collections::HashSet<_> = (0..SALT_BYTES * 8)
+            .map(|bit| {
+                let mut salt = [0; SALT_BYTES];
+                salt[bit / 8] = 1 << (bit % 8);
+                key(&salt)
+            })
+            .collect();
+        assert_eq!(keys.len(), SALT_BYTES * 8, "every bit of the salt counts");
+    }
+
+    #[test]
     fn r8_only_forty_lower_case_hex_digits_are_a_key() {
         let good = "0123456789abcdef0123456789abcdef01234567";
         assert!(ActivationKey::parse(good).is_some());

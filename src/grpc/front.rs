@@ -191,6 +191,54 @@ mod tests {
         }
     }
 
+    fn door(anonymous: Anonymous) -> FrontDoor {
+        FrontDoor::new(anonymous, CancellationToken::new(), Arc::new(random::SystemRandom))
+    }
+
+    fn code(door: &FrontDoor, peer: Option<&str>, path: &str) -> Code {
+        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let remote_addr = peer.map(|peer| peer.parse().unwrap());
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        door.admit(&mut request).map_or_else(|status| status.code(), |()| Code::Ok)
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_form_and_nothing_else_is_taken_for_it() {
+        let door = door(Anonymous::Loopback);
+        for peer in ["127.0.0.1:1", "127.255.255.254:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(code(&door, Some(peer), "/vestibule.v1.UserService/GetUser"), Code::Ok, "{peer}");
+        }
+        for peer in
+            ["192.0.2.1:1", "[::ffff:192.0.2.1]:1", "[::]:1", "0.0.0.0:1", "[fe80::1]:1", "[::127.0.0.1]:1"]
+        {
+            assert_eq!(
+                code(&door, Some(peer), "/vestibule.v1.UserService/GetUser"),
+                Code::Unauthenticated,
+                "{peer}"
+            );
+            assert_eq!(code(&door, Some(peer), "/grpc.health.v1.Health/Check"), Code::Ok, "{peer}");
+            assert_eq!(
+                code(&door, Some(peer), "/grpc.health.v1.HealthX/Check"),
+                Code::Unauthenticated,
+                "{peer}"
+            );
+        }
+        assert_eq!(code(&door, None, "/vestibule.v1.UserService/GetUser"), Code::Unauthenticated);
+        assert_eq!(
+            code(&self::door(Anonymous::Network), None, "/vestibule.v1.UserService/GetUser"),
+            Code::Ok
+        );
+    }
+
+    #[test]
+    fn a_server_that_drains_answers_nothing_but_how_it_is() {
+        let door = door(Anonymous::Loopback);
+        door.draining.cancel();
+        let peer = Some("127.0.0.1:1");
+        assert_eq!(code(&door, peer, "/vestibule.v1.UserService/GetUser"), Code::Unavailable);
+        assert_eq!(code(&door, peer, "/grpc.health.v1.Health/Check"), Code::Ok);
+    }
+
     #[test]
     fn a_request_id_is_the_callers_only_if_it_is_harmless() {
         let id = |text: &str| {

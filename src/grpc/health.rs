@@ -43,8 +43,19 @@ impl Health {
     }
 }
 
+/// Why nobody knows how a server is.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It can't be reached.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// It answers something else.
+    #[error(transparent)]
+    Status(#[from] tonic::Status),
+}
+
 /// Asks the server at `address` whether it is serving; an error says why that can't be known.
-pub async fn probe(address: SocketAddr, timeout: Duration) -> anyhow::Result<bool> {
+pub async fn probe(address: SocketAddr, timeout: Duration) -> Result<bool, ProbeError> {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(timeout)
         .timeout(timeout);

@@ -198,7 +198,7 @@ pub enum IssueKeyRefusal {
 pub enum CreateProfileRefusal {
     /// There is no such user.
     UserNotFound,
-    /// The user is not pending.
+    /// The user is not pending, or another user has verified the address.
     Key(KeyRefusal),
     /// The user has a profile.
     ProfileExists,

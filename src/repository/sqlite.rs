@@ -300,6 +300,44 @@ mod tests {
         again.close().await;
     }
 
+    #[tokio::test]
+    async fn what_is_committed_survives_a_crash() {
+        let (folder, repository) = store().await;
+        insert_user(&repository, 1, 0).await.unwrap();
+        // What is on the disk while the store is open is what a crash leaves behind.
+        let crashed = TempDir::new().unwrap();
+        for file in ["vestibule.db", "vestibule.db-wal"] {
+            fs::copy(folder.path().join(file), crashed.path().join(file)).unwrap();
+        }
+        let path = crashed.path().join("vestibule.db");
+        let again = SqliteRepository::open(path.to_str().unwrap(), 2).unwrap();
+        assert!(again.is_ready().await.unwrap());
+        insert_user(&again, 1, 0).await.unwrap_err();
+        insert_user(&again, 2, 0).await.unwrap();
+        again.close().await;
+        repository.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn processes_that_make_a_database_at_once_do_each_other_no_harm() {
+        for _ in 0..20 {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("vestibule.db");
+            let mut processes = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let path = path.clone();
+                processes.spawn(async move {
+                    let repository = SqliteRepository::open(path.to_str().unwrap(), 2).unwrap();
+                    repository.is_ready().await.unwrap();
+                    repository.migrate().await.unwrap();
+                    assert!(repository.is_ready().await.unwrap());
+                    repository.close().await;
+                });
+            }
+            processes.join_all().await;
+        }
+    }
+
     #[test]
     fn what_is_no_path_of_a_file_is_refused() {
         for url in ["", "sqlite:", "sqlite://", "sqlite::memory:", ":memory:", "a.db?mode=rwc", "file:a.db"] {

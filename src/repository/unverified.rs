@@ -49,11 +49,13 @@ pub trait Unverified {
     /// How many users a purge would delete, counted up to `limit`.
     async fn count_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<u32, StorageError>;
 
-    /// The first users that a purge would delete, the longest expired first.
+    /// The first users that purges would delete: pending users before disabled ones, of each the longest expired
+    /// first.
     async fn list_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError>;
 
     /// Deletes up to `limit` users in `scope` with all that belongs to them, appends `user_deleted` for each,
-    /// and returns them.
+    /// and returns them. One call takes pending users, or disabled ones if no pending user is free, the longest
+    /// expired first.
     ///
     /// It takes what nobody holds, and waits for what somebody holds only when there is nothing else, so it
     /// returns none only if there was none (X17, X18). Whatever commits first wins.

@@ -21,7 +21,7 @@ use vestibule::grpc::proto::{
     GetUserRequest, ListUnverifiedRequest, get_user_request::User, user_service_client::UserServiceClient,
 };
 
-use crate::support::server::{Client, Database, TestServer, refused};
+use crate::support::server::{Client, Database, TestServer, eventually, refused};
 
 /// What has a state of its own, the whole server first.
 const SERVICES: [&str; 3] = ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService"];
@@ -100,11 +100,9 @@ impl Reachable {
         let settings = [("grpc.listen", listen), ("access.anonymous", anonymous.to_owned())];
         let server = TestServer::start(&Database::Sqlite, &settings).await;
         let port = server.address.port();
-        Self {
-            inside: SocketAddr::new(inside, port),
-            outside: SocketAddr::new(outside, port),
-            _server: server,
-        }
+        let inside = SocketAddr::new(inside, port);
+        eventually("serving", || async { health(inside, "").await.unwrap() == ServingStatus::Serving }).await;
+        Self { inside, outside: SocketAddr::new(outside, port), _server: server }
     }
 }
 

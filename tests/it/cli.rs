@@ -13,6 +13,8 @@ use crate::support::{process::run, server::on_each_store};
 on_each_store! {
     serving: [
         a_second_migration_finds_nothing_to_do,
+        a_newer_schema_is_refused_and_left_as_it_is,
+        the_statements_of_the_runbook_run,
         a_server_without_a_schema_lives_and_serves_as_soon_as_there_is_one,
     ]
     purging: [

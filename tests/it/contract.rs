@@ -158,7 +158,7 @@ contract! {
         r15_others_keep_all_that_is_theirs,
         x18_a_limit_bounds_a_purge_which_takes_the_longest_expired_first,
         x18_a_preview_shows_whom_a_purge_takes_first_and_deletes_nobody,
-        x18_pending_users_go_before_disabled_ones_within_the_limit,
+        x18_pending_users_go_before_disabled_ones,
         x17_whatever_commits_before_a_purge_wins,
         x20_a_deletion_is_told_with_its_instant_and_its_reason,
     ]
@@ -181,6 +181,7 @@ contract! {
     ]
     racing: [
         r12_of_fifty_calls_with_one_key_one_activates,
+        r12_of_several_replicas_one_activates,
         x15_of_five_keys_at_once_one_activates,
         x8_of_two_users_who_claim_one_address_exactly_one_activates,
         x7_of_fifty_registrations_of_one_username_one_succeeds,

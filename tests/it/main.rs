@@ -2,6 +2,9 @@
 
 #![allow(
     missing_docs,
+    clippy::pedantic,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -16,4 +19,5 @@ mod journeys;
 mod rules;
 mod smtp;
 mod support;
+mod tidy;
 mod tour;

@@ -46,7 +46,7 @@ fn every_command_of_the_tour_answers_as_the_readme_says() {
 fn the_two_commands_are_those_that_exist() {
     let readme = house::read("README.md");
     let section = readme.split("\n## ").find(|section| section.starts_with("Two commands")).unwrap();
-    let commands: Vec<_> = blocks(section, "sh").concat();
+    let commands: Vec<_> = house::blocks(section, "sh").concat();
     assert_eq!(commands, ["cargo run -- dev", "./scripts/test"]);
     let folder = tempfile::tempdir().unwrap();
     assert!(run(folder.path(), &["dev", "--help"], &[]).status.success());
@@ -162,7 +162,7 @@ fn compare(promised: &str, answer: &str) -> Result<(), String> {
 /// The commands of the console blocks with what follows each.
 fn stops(page: &str) -> Vec<Stop> {
     let mut stops: Vec<Stop> = Vec::new();
-    for block in blocks(page, "console") {
+    for block in house::blocks(page, "console") {
         for line in block {
             match line.strip_prefix("$ ") {
                 Some(command) => stops.push(Stop { command: command.to_owned(), promised: String::new() }),
@@ -177,36 +177,10 @@ fn stops(page: &str) -> Vec<Stop> {
     stops
 }
 
-/// The lines of each fenced block of one language.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<Vec<&'a str>> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        if let Some(fence) = line.trim_start().strip_prefix("```") {
-            let block: Vec<_> =
-                lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")).collect();
-            if fence == language {
-                blocks.push(block);
-            }
-        }
-    }
-    blocks
-}
-
-/// The lines that stand outside every fenced block.
-fn prose(page: &str) -> impl Iterator<Item = &str> {
-    let mut fenced = false;
-    page.lines().filter(move |line| {
-        let fence = line.trim_start().starts_with("```");
-        fenced ^= fence;
-        !fenced && !fence
-    })
-}
-
 /// What follows `vestibule` or `cargo run --` in code: a command with its arguments.
 fn named_commands(page: &str) -> Vec<&str> {
-    let code = prose(page).flat_map(|line| line.split('`').skip(1).step_by(2));
-    let shell = blocks(page, "sh").concat();
+    let code = house::prose(page).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let shell = house::blocks(page, "sh").concat();
     code.chain(shell)
         .filter_map(|code| code.strip_prefix("vestibule ").or_else(|| code.strip_prefix("cargo run -- ")))
         .map(|command| command.split(['#', '|', '>']).next().unwrap_or_default().trim())
@@ -214,7 +188,7 @@ fn named_commands(page: &str) -> Vec<&str> {
 }
 
 fn relative_links(page: &str) -> Vec<&str> {
-    prose(page)
+    house::prose(page)
         .flat_map(|line| line.split("](").skip(1))
         .filter_map(|rest| rest.split_once(')'))
         .map(|(link, _)| link)
@@ -234,8 +208,9 @@ fn follow(page: &str, link: &str) -> Result<(), String> {
         return Ok(());
     }
     let text = fs::read_to_string(&target).map_err(|error| error.to_string())?;
-    let mut headings =
-        prose(&text).filter(|line| line.starts_with('#')).map(|line| slug(line.trim_start_matches('#')));
+    let mut headings = house::prose(&text)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| slug(line.trim_start_matches('#')));
     if headings.any(|slug| slug == heading) { Ok(()) } else { Err("there is no such heading".to_owned()) }
 }
 

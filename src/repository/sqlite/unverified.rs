@@ -78,21 +78,21 @@ impl Unverified for SqliteRepository {
 
     async fn purge(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError> {
         let mut transaction = self.begin().await?;
-        let mut gone = Vec::new();
         for statements in in_scope(scope) {
-            let limit = left(limit, &gone);
             sqlx::query(statements.tell)
                 .bind(scope.now.timestamp_micros())
                 .bind(i64::from(limit))
                 .execute(&mut *transaction)
                 .await
                 .map_err(storage_error)?;
-            let mut users = fetch_users(&mut *transaction, statements.delete, scope, limit).await?;
-            users.sort_by_key(|user| (user.profile.map(|profile| profile.expire_time), user.id));
-            gone.extend(users);
+            let mut gone = fetch_users(&mut *transaction, statements.delete, scope, limit).await?;
+            if !gone.is_empty() {
+                transaction.commit().await.map_err(storage_error)?;
+                gone.sort_by_key(|user| (user.profile.map(|profile| profile.expire_time), user.id));
+                return Ok(gone);
+            }
         }
-        transaction.commit().await.map_err(storage_error)?;
-        Ok(gone)
+        Ok(Vec::new())
     }
 }
 

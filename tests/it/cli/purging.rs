@@ -1,16 +1,20 @@
 //! `purge-expired`: the call PurgeExpired for a schedule.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vestibule::grpc::proto::PurgeExpiredRequest;
 
 use super::{code, run, stderr, stdout};
 use crate::{
-    contract::store::Store,
+    contract::store::{Store, on_postgres, on_sqlite},
     support::{
-        process::{Process, serve},
+        process::{Process, serve, vestibule},
         server::{Client, make_keyring},
     },
 };
@@ -72,7 +76,7 @@ pub async fn x18_a_dry_run_deletes_nobody(store: Store) {
 
 #[tokio::test]
 async fn x16_disabled_users_go_only_where_the_command_says_so() {
-    crate::contract::store::on_sqlite(|store| async move {
+    on_sqlite(|store| async move {
         let expired = Expired::start(&store).await;
         let now = store.at(chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         store
@@ -84,6 +88,38 @@ async fn x16_disabled_users_go_only_where_the_command_says_so() {
         assert_eq!(command(&expired, &store, &[])[0], 0);
         let outcome = command(&expired, &store, &["--include-disabled"]);
         assert_eq!(outcome, json!([1, ["user3"], false]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x18_a_purge_that_is_asked_to_stop_says_what_it_did() {
+    on_postgres(|store| async move {
+        store
+            .execute(
+                "INSERT INTO users (id, username, username_key, state, site, create_time, email, email_domain,
+                     email_verified, any_email_verified, profile_issue_time, profile_expire_time)
+                 SELECT gen_random_uuid(), 'user' || n, 'user' || n, 'PENDING', 'default', instant, 'a@example.com',
+                     'example.com', false, false, instant, instant
+                 FROM generate_series(1, 1500) AS n, (SELECT timestamptz '2026-01-01') AS created (instant)",
+            )
+            .await;
+        let folder = tempfile::tempdir().unwrap();
+        make_keyring(folder.path());
+        let mut lock = store.postgres().begin().await.unwrap();
+        sqlx::query("LOCK TABLE users").execute(&mut *lock).await.unwrap();
+        let mut command = vestibule(folder.path());
+        command.args(["purge-expired", "--output", "json"]).envs(environment(&store));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        store.wait_for_a_lock().await;
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        lock.rollback().await.unwrap();
+        let output = child.wait_with_output().unwrap();
+        let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!((code(&output), &result["purge_count"], &result["more"]), (1, &json!(1000), &json!(true)));
+        assert_eq!(result["sample"].as_array().unwrap().len(), 100);
+        assert_eq!(store.count("users").await, 500);
+        assert_eq!(stdout(&purge(folder.path(), &store, &[])), "500 users deleted.\n");
     })
     .await;
 }
@@ -113,11 +149,13 @@ async fn call(client: &Client, validate_only: bool, limit: i32) -> Value {
 }
 
 fn purge(folder: &Path, store: &Store, arguments: &[&str]) -> std::process::Output {
-    let environment =
-        [("VESTIBULE__DATABASE__URL", store.url()), ("VESTIBULE__SECRETS__KEYRING_FILE", "keyring")];
-    let output = run(folder, &[&["purge-expired"], arguments].concat(), &environment);
+    let output = run(folder, &[&["purge-expired"], arguments].concat(), &environment(store));
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     output
+}
+
+fn environment(store: &Store) -> [(&str, &str); 2] {
+    [("VESTIBULE__DATABASE__URL", store.url()), ("VESTIBULE__SECRETS__KEYRING_FILE", "keyring")]
 }
 
 /// What stands on standard error, which is no terminal: whole lines without a control character.

@@ -12,6 +12,7 @@ use super::{code, stderr, stdout};
 use crate::{
     contract::store::Store,
     support::{
+        house,
         process::{Process, run, serve, vestibule},
         server::make_keyring,
     },
@@ -71,6 +72,28 @@ pub async fn a_server_without_a_schema_lives_and_serves_as_soon_as_there_is_one(
     process.wait_for("\"message\":\"serving\"");
     assert_eq!(health(), (0, "SERVING\n".to_owned()));
     assert_eq!(ask("").await, ServingStatus::Serving);
+}
+
+pub async fn the_statements_of_the_runbook_run(store: Store) {
+    let page = house::read("docs/operations.md");
+    let statements = house::blocks(&page, "sql");
+    assert!(statements.len() > 2, "{statements:?}");
+    for statement in statements {
+        store.execute(statement.join("\n")).await;
+    }
+}
+
+pub async fn a_newer_schema_is_refused_and_left_as_it_is(store: Store) {
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'later', true, (SELECT checksum FROM _sqlx_migrations WHERE version = 1), 0)";
+    store.execute(later).await;
+    let folder = tempfile::tempdir().unwrap();
+    let before = store.texts("SELECT description FROM _sqlx_migrations ORDER BY version").await;
+    let output = run(folder.path(), &["migrate"], &[("VESTIBULE__DATABASE__URL", store.url())]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("9999"), "{}", stderr(&output));
+    assert_eq!(store.texts("SELECT description FROM _sqlx_migrations ORDER BY version").await, before);
+    assert!(store.is_ready().await.unwrap(), "an older server goes on serving a newer schema");
 }
 
 #[test]

@@ -163,7 +163,10 @@ pub async fn r15_nothing_is_left_of_the_purged_but_events_and_the_names_are_free
     let (bob, _) = register_active(&store, "bob", "bob@example.com").await;
     verify_another_address(&store, &bob, "second@example.com").await;
     store.disable_user(bob.id, start() + seconds(3)).await.unwrap().unwrap();
-    assert_eq!(store.purge(disabled_too(late()), 10).await.unwrap().len(), 2);
+    for gone in [alice, bob] {
+        let purged = store.purge(disabled_too(late()), 10).await.unwrap();
+        assert_eq!(purged.into_iter().map(|user| user.id).collect::<Vec<_>>(), [gone.id]);
+    }
     let [users, addresses, verified, keys, mails, events] = store.counts().await;
     assert_eq!([users, addresses, verified, keys, mails], [0; 5]);
     assert_eq!(events, 7);
@@ -223,18 +226,19 @@ pub async fn x18_a_preview_shows_whom_a_purge_takes_first_and_deletes_nobody(sto
     assert_eq!(store.contents().await, before);
 }
 
-pub async fn x18_pending_users_go_before_disabled_ones_within_the_limit(store: Store) {
+pub async fn x18_pending_users_go_before_disabled_ones(store: Store) {
     let users = register_in_order(&store).await;
     for user in &users[..2] {
         store.disable_user(user.id, start() + seconds(9)).await.unwrap().unwrap();
     }
     let scope = disabled_too(late());
-    let find_all = |users: Vec<User>| users.into_iter().map(|user| user.username).collect::<Vec<_>>();
+    let names = |users: Vec<User>| users.into_iter().map(|user| user.username).collect::<Vec<_>>();
     assert_eq!(store.count_purgeable(scope, 4).await.unwrap(), 4);
     assert_eq!(store.count_purgeable(scope, 9).await.unwrap(), 5);
-    assert_eq!(find_all(store.list_purgeable(scope, 4).await.unwrap()), ["c", "d", "e", "a"]);
-    assert_eq!(find_all(store.purge(scope, 4).await.unwrap()), ["c", "d", "e", "a"]);
-    assert_eq!(find_all(store.purge(scope, 4).await.unwrap()), ["b"]);
+    assert_eq!(names(store.list_purgeable(scope, 4).await.unwrap()), ["c", "d", "e", "a"]);
+    for gone in [&["c", "d"][..], &["e"], &["a", "b"], &[]] {
+        assert_eq!(names(store.purge(scope, 2).await.unwrap()), gone);
+    }
 }
 
 pub async fn x17_whatever_commits_before_a_purge_wins(store: Store) {

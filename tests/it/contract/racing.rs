@@ -50,6 +50,22 @@ pub async fn r12_of_fifty_calls_with_one_key_one_activates(store: Store) {
     assert_eq!(store.events(alice.id.0).await, ["user_registered", "user_activated"]);
 }
 
+pub async fn r12_of_several_replicas_one_activates(store: Store) {
+    let replicas: Vec<Arc<dyn Repository>> = (0..4).map(|_| store.another(2)).collect();
+    for round in 0..20 {
+        let (_, key) = register(&store, &format!("alice{round}"), &format!("alice{round}@example.com")).await;
+        let activated = at_once(&store, 8, |_, number| {
+            let replica = Arc::clone(&replicas[number % 4]);
+            async move { replica.activate(&activation(key, start() + seconds(1))).await.unwrap().is_ok() }
+        })
+        .await;
+        assert_eq!(activated.into_iter().filter(|activated| *activated).count(), 1, "round {round}");
+    }
+    for replica in replicas {
+        replica.close().await;
+    }
+}
+
 pub async fn x15_of_five_keys_at_once_one_activates(store: Store) {
     let (alice, first) = register(&store, "alice", "alice@example.com").await;
     let mut keys = vec![first];

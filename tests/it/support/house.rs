@@ -36,3 +36,29 @@ pub fn files(ending: &str) -> Vec<String> {
     files.sort();
     files
 }
+
+/// The lines of each fenced block of one language.
+pub fn blocks<'a>(page: &'a str, language: &str) -> Vec<Vec<&'a str>> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(fence) = line.trim_start().strip_prefix("```") {
+            let block: Vec<_> =
+                lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")).collect();
+            if fence == language {
+                blocks.push(block);
+            }
+        }
+    }
+    blocks
+}
+
+/// The lines that stand outside every fenced block.
+pub fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    page.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
