@@ -200,7 +200,9 @@ impl Settings {
             ("database.url_file", &settings.database.url_file, &mut settings.database.url),
             ("mail.smtp.url_file", &settings.mail.smtp.url_file, &mut settings.mail.smtp.url),
         ] {
-            if let Some(file) = file {
+            // A flag overrides everything, a file that a lower layer names included.
+            let flagged = flags.iter().any(|(flag, _)| key.strip_suffix("_file") == Some(flag));
+            if let Some(file) = file.as_ref().filter(|_| !flagged) {
                 let text = read(file).map_err(|error| ConfigError(format!("{key}: {error}")))?;
                 *value = text.trim_end_matches(['\r', '\n']).into();
             }

@@ -78,6 +78,7 @@ impl Default for Outside {
 impl Server {
     /// Builds everything and starts to listen. Health says `NOT_SERVING` until the database answers.
     pub async fn start(settings: &Settings, outside: Outside) -> anyhow::Result<Self> {
+        check_spans(settings)?;
         let repository = open_repository(settings).await?;
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {
@@ -110,7 +111,11 @@ impl Server {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
-        workers.spawn("readiness", move |stop| watch_readiness(Arc::clone(&watched), reported.clone(), stop));
+        // Until the drain begins, not until it ends: a server that drains must not call itself serving.
+        let draining = stop.clone();
+        workers.spawn("readiness", move |_| {
+            watch_readiness(Arc::clone(&watched), reported.clone(), draining.clone())
+        });
         let serving = tonic::transport::Server::builder()
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -127,8 +132,11 @@ impl Server {
         let task = tokio::spawn(async move {
             let mut serving = tokio::spawn(serving);
             tokio::select! {
-                ended = &mut serving => return Ok(ended??),
+                // Being stopped comes first: a server without connections ends at once when it is, and
+                // what runs beside it must be waited for all the same.
+                biased;
                 () = stopped.cancelled() => {}
+                ended = &mut serving => return Ok(ended??),
             }
             tracing::info!(seconds = drain.as_secs(), "draining");
             let deadline = Instant::now() + drain;
@@ -169,6 +177,20 @@ impl Server {
     }
 }
 
+/// Spans with which a server would start and then not work.
+fn check_spans(settings: &Settings) -> Result<(), ConfigError> {
+    for (key, seconds, range) in [
+        ("mail.timeout_seconds", settings.mail.timeout_seconds, 1..=600),
+        ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
+        ("passwords.queue_seconds", settings.passwords.queue_seconds, 0..=3600),
+    ] {
+        if !range.contains(&seconds) {
+            return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
+        }
+    }
+    Ok(())
+}
+
 /// Tells health what the database says, until the server stops.
 async fn watch_readiness(repository: Arc<dyn Repository>, health: Health, stop: CancellationToken) {
     let mut was_ready = None;
@@ -178,17 +200,17 @@ async fn watch_readiness(repository: Arc<dyn Repository>, health: Health, stop: 
             Ok(false) => (false, "the schema is not up to date; run: vestibule migrate".to_owned()),
             Err(error) => (false, Causes(&error).to_string()),
         };
+        if stop.is_cancelled() {
+            return;
+        }
         if was_ready.replace(ready) != Some(ready) {
+            health.set_serving(ready).await;
             if ready {
                 tracing::info!("serving");
             } else {
                 tracing::warn!(reason, "not serving");
             }
         }
-        if stop.is_cancelled() {
-            return;
-        }
-        health.set_serving(ready).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(READINESS_INTERVAL) => {}
@@ -225,7 +247,9 @@ pub fn vestibule(
 ) -> anyhow::Result<Vestibule> {
     let directory = &settings.templates.directory;
     let directory = (!directory.as_os_str().is_empty()).then_some(directory.as_path());
+    let sites = sites(settings)?;
     let templates = Templates::load(directory)
+        .and_then(|templates| sites.iter().try_for_each(|site| templates.check(site)).map(|()| templates))
         .map_err(|error| ConfigError(format!("templates.directory: {}", Causes(&error))))?;
     let queue = Duration::from_secs(settings.passwords.queue_seconds);
     Ok(Vestibule {
@@ -235,7 +259,7 @@ pub fn vestibule(
         keyring: Arc::new(keyring(settings, &*outside.random)?),
         templates,
         hasher: PasswordHasher::new(queue, Arc::clone(&outside.random)),
-        sites: sites(settings)?,
+        sites,
         mail_queued: Arc::default(),
     })
 }
@@ -337,7 +361,12 @@ fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
             }
         }
         let url = &site.activation_url;
-        let is_link = (url.starts_with("https://") || url.starts_with("http://")) && url.contains("{key}");
+        let sample = url.replace("{key}", "key");
+        let is_link = sample != *url
+            && !url.split('/').take(3).any(|part| part.contains("{key}"))
+            && sample
+                .parse::<http::Uri>()
+                .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
         if !url.is_empty() && !is_link {
             return Err(wrong(
                 "activation_url",

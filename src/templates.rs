@@ -5,7 +5,12 @@ use std::{fs, io, path::Path};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use secrecy::SecretString;
 
-use crate::domain::{Timestamp, activation_key::ActivationKey, mail::MailText, site::Site};
+use crate::domain::{
+    Timestamp,
+    activation_key::{ActivationKey, SALT_BYTES},
+    mail::MailText,
+    site::Site,
+};
 
 /// The embedded templates, by the name that a folder overrides them with.
 const EMBEDDED: [(&str, &str); 2] = [
@@ -49,12 +54,18 @@ pub enum TemplateError {
         source: io::Error,
     },
     /// Its syntax is wrong, or it names something that its context has not.
-    #[error("template {name} is broken: {source:#}")]
+    #[error("template {name} is broken: {source}")]
     Broken {
         /// Which.
         name: &'static str,
         /// Why.
         source: minijinja::Error,
+    },
+    /// What it renders has neither the activation key nor the link with it.
+    #[error("template {name} shows neither activation_key nor activation_url")]
+    NoKey {
+        /// Which.
+        name: &'static str,
     },
 }
 
@@ -81,6 +92,14 @@ impl Templates {
                 .map_err(|source| TemplateError::Broken { name, source })?;
         }
         Ok(Self { environment })
+    }
+
+    /// Whether a site's mail can be made, and carries the key: a broken template is found at the start.
+    pub fn check(&self, site: &Site) -> Result<(), TemplateError> {
+        let key = ActivationKey::generate(&[0; SALT_BYTES], "username");
+        let expire_time = site.activation_days.expire_time(Timestamp::default());
+        let mail = self.activation(&ActivationMail { username: "username", key: &key, expire_time, site })?;
+        if mail.body().contains(key.expose()) { Ok(()) } else { Err(TemplateError::NoKey { name: BODY }) }
     }
 
     /// The mail that carries an activation key.
@@ -191,6 +210,20 @@ mod tests {
     #[test]
     fn r5_a_subject_of_several_lines_is_joined_with_nothing_between() {
         assert_eq!(overridden(SUBJECT, "One\r\ntwo\n\nthree\n").unwrap().subject, "Onetwothree");
+    }
+
+    #[test]
+    fn a_template_that_names_what_is_not_there_or_shows_no_key_is_found_at_the_start() {
+        let check = |body: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("activation")).unwrap();
+            fs::write(folder.path().join(BODY), body).unwrap();
+            Templates::load(Some(folder.path())).unwrap().check(&site(Some("https://shop.example/{key}")))
+        };
+        assert!(matches!(check("{{ nope }}"), Err(TemplateError::Broken { .. })));
+        assert!(matches!(check("hello"), Err(TemplateError::NoKey { .. })));
+        assert!(check("{{ activation_key }}").is_ok());
+        assert!(check("{{ activation_url }}").is_ok());
     }
 
     #[test]

@@ -100,7 +100,8 @@ impl PurgeExpiredCommand {
             let room = usize::try_from(SAMPLE_SIZE)?.saturating_sub(all.sample.len());
             all.sample.extend(purged.sample.into_iter().take(room));
             progress.show(all.count);
-            if !all.more || all.count >= limit {
+            // A step that deleted nobody left only users whom somebody holds; the next run takes them.
+            if !all.more || all.count >= limit || purged.count == 0 {
                 progress.finish();
                 return Ok((all, false));
             }

@@ -72,6 +72,11 @@ impl Sites {
         Ok(Self(sites))
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Site> {
+        self.0.iter()
+    }
+
     /// The site of that id.
     pub fn find(&self, id: &SiteId) -> Option<&Site> {
         self.0.iter().find(|site| site.id == *id)

@@ -41,6 +41,13 @@ impl Username {
         let text = within(text.to_owned())?;
         let preserved = UsernameCasePreserved::enforce(&*text).map_err(|_| invalid())?;
         let key = UsernameCaseMapped::enforce(&*text).map_err(|_| invalid())?;
+        // What is shown must be a name that finds its user; for a few texts the profiles are not stable.
+        let stable = UsernameCasePreserved::enforce(&*preserved).is_ok_and(|again| again == preserved)
+            && UsernameCaseMapped::enforce(&*preserved).is_ok_and(|again| again == key)
+            && UsernameCaseMapped::enforce(&*key).is_ok_and(|again| again == key);
+        if !stable {
+            return Err(invalid());
+        }
         Ok(Self { preserved: within(preserved.into_owned())?, key: UsernameKey(within(key.into_owned())?) })
     }
 
@@ -88,6 +95,11 @@ mod tests {
     fn a_username_keeps_its_case_when_shown() {
         assert_eq!(Username::parse("Alice").unwrap().as_str(), "Alice");
         assert_eq!(Username::parse("Ａlice").unwrap().as_str(), "Alice");
+    }
+
+    #[test]
+    fn a_name_whose_shown_form_would_not_find_it_is_refused() {
+        assert!(Username::parse("\u{597}\u{94d}\u{200c}L").is_err());
     }
 
     #[test]

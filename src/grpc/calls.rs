@@ -45,6 +45,9 @@ impl Calls {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        if deadline.is_some_and(|Deadline(deadline)| deadline <= Instant::now()) {
+            return Err(status::deadline_exceeded());
+        }
         let task = self.tasks.spawn(work(Arc::clone(&self.vestibule)).in_current_span());
         let outcome = match deadline {
             None => task.await,

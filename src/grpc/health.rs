@@ -1,6 +1,6 @@
 //! Health: what the server says of itself, and how the command line asks.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{iter, net::SocketAddr, time::Duration};
 
 use tonic_health::{
     ServingStatus,
@@ -33,7 +33,7 @@ impl Health {
     /// Says whether calls can be answered.
     pub async fn set_serving(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in ["", SERVICES[0], SERVICES[1]] {
+        for name in iter::once("").chain(SERVICES) {
             self.reporter.set_service_status(name, status).await;
         }
     }

@@ -259,7 +259,9 @@ fn storage(error: &StorageError) -> Status {
 
 fn template(error: &TemplateError) -> Status {
     match error {
-        TemplateError::Read { .. } | TemplateError::Broken { .. } => internal(error),
+        TemplateError::Read { .. } | TemplateError::Broken { .. } | TemplateError::NoKey { .. } => {
+            internal(error)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Vestibule;
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
 
 /// How many users one transaction deletes: few enough that nobody notices it.
 const BATCH: u32 = 200;
+/// How often, and how far apart, a purge looks again at users whom somebody else's transaction holds.
+const HELD_LOOKS: u32 = 10;
+const HELD_DELAY: Duration = Duration::from_millis(20);
 /// What is left of a caller's time when the last batch has to be over.
 const MARGIN: Duration = Duration::from_millis(50);
 
@@ -49,6 +52,7 @@ impl Vestibule {
         }
         let mut purged = Purged::default();
         let mut longest = Duration::ZERO;
+        let mut held_looks = 0;
         while purged.count < limit {
             let start = Instant::now();
             if request.deadline.is_some_and(|deadline| start + longest * 2 + MARGIN >= deadline) {
@@ -65,8 +69,16 @@ impl Vestibule {
                 }
             };
             if gone.is_empty() {
-                return Ok(purged);
+                // Nobody is left, or those left are held, which for a moment is worth a wait.
+                let left = self.repository.count_purgeable(scope, 1).await;
+                if held_looks == HELD_LOOKS || !left.is_ok_and(|count| count > 0) {
+                    break;
+                }
+                held_looks += 1;
+                sleep(HELD_DELAY).await;
+                continue;
             }
+            held_looks = 0;
             purged.count += u32::try_from(gone.len()).unwrap_or(u32::MAX);
             let room = usize::try_from(SAMPLE_SIZE).unwrap_or_default().saturating_sub(purged.sample.len());
             purged.sample.extend(gone.into_iter().take(room));

@@ -155,6 +155,21 @@ pub struct MailCount {
     pub last_state: Option<MailState>,
 }
 
+impl MailCount {
+    /// Counts mails by the names of their states, the latest last.
+    pub(super) fn of(states: &[String]) -> Result<Self, StorageError> {
+        let states = states
+            .iter()
+            .map(|state| MailState::from_name(state).ok_or(StorageError::Corrupt("a mail's state")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let delivered = states.iter().filter(|state| **state == MailState::Delivered).count();
+        Ok(Self {
+            delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
+            last_state: states.last().copied(),
+        })
+    }
+}
+
 /// Why nobody was registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegisterRefusal {

@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 use super::{Repository, StorageError};
 use crate::domain::{
-    Timestamp, policy,
+    Timestamp,
+    event::EventKind,
+    policy,
     profile::RegistrationProfile,
     site::SiteId,
     user::{User, UserId, UserState},
@@ -195,6 +197,23 @@ async fn lock_user(
         .as_ref()
         .map(user)
         .transpose()
+}
+
+/// Appends an event that tells of a user and nothing else.
+async fn append_event(
+    transaction: &mut Transaction<'_, Sqlite>,
+    kind: EventKind,
+    user_id: UserId,
+    now: i64,
+) -> Result<(), StorageError> {
+    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ($1, $2, $3)")
+        .bind(kind.as_str())
+        .bind(now)
+        .bind(user_id.0)
+        .execute(&mut **transaction)
+        .await
+        .map_err(storage_error)?;
+    Ok(())
 }
 
 /// Sorts what the driver says by what a caller can do about it.

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         Timestamp,
         mail::{ClaimedMail, Settlement, backoff},
+        policy,
     },
     mail::{MailSender, OutgoingMail, SendError},
     operations::open_text,
@@ -66,7 +67,7 @@ impl MailOutbox {
             let rung = self.mail_queued.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
-            match self.claim(MAX_SENDING - sending.len()).await {
+            match self.claim(MAX_SENDING.saturating_sub(sending.len())).await {
                 Ok(mails) => {
                     failing = false;
                     for mail in mails {
@@ -82,7 +83,7 @@ impl MailOutbox {
                 }
             }
             // One mail that takes long holds up nobody else: as soon as a place is free, more are claimed.
-            let full = sending.len() == MAX_SENDING;
+            let full = sending.len() >= MAX_SENDING;
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(_) = sending.join_next() => while sending.try_join_next().is_some() {},
@@ -133,6 +134,10 @@ impl MailOutbox {
     }
 
     async fn send(&self, mail: &ClaimedMail) -> Result<(), SendError> {
+        // With 0 days a key expires as it is issued; its mail is sent once all the same.
+        if mail.expire_time > mail.create_time && policy::is_expired(mail.expire_time, self.clock.now()) {
+            return Err(SendError::Permanent("the key in it has expired".to_owned()));
+        }
         // A key that is missing from the keyring can come back, so this is no reason to give up.
         let text = open_text(&self.keyring, mail.id, &mail.recipient, &mail.sealed_text)
             .map_err(|error| SendError::Transient(format!("the sealed text can't be opened: {error}")))?;

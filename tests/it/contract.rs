@@ -2,6 +2,7 @@
 //! that runs unchanged against both stores, each time with a fresh one.
 
 mod activating;
+mod events;
 mod finding;
 mod holding;
 mod listing;
@@ -178,6 +179,9 @@ contract! {
         x20_nothing_is_settled_or_told_after_the_user_was_purged,
         settling_one_mail_leaves_the_others_as_they_are,
         a_user_without_a_mail_has_none_to_claim,
+    ]
+    events: [
+        x5_an_act_that_cannot_be_told_of_is_not_done,
     ]
     racing: [
         r12_of_fifty_calls_with_one_key_one_activates,

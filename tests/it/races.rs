@@ -69,7 +69,10 @@ impl Servers {
 /// Makes a call for each of a crowd, all at once over several connections, and returns what each is told.
 ///
 /// Whom the overloaded server sends away before it has begun, with UNAVAILABLE, asks again.
-async fn crowd<T, F>(clients: &[Client], call: impl Fn(Client, usize) -> F + Clone + Send + 'static) -> Vec<Result<T, Status>>
+async fn crowd<T, F>(
+    clients: &[Client],
+    call: impl Fn(Client, usize) -> F + Clone + Send + 'static,
+) -> Vec<Result<T, Status>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Status>> + Send,

@@ -24,14 +24,16 @@ impl Outbox for PostgresRepository {
         limit: u32,
     ) -> Result<Vec<ClaimedMail>, StorageError> {
         let mut mails = sqlx::query(
-            "UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
-             WHERE id IN (
+            // Materialised: a planner that ran the limited query once for each row would claim beyond the limit.
+            "WITH due AS MATERIALIZED (
                  SELECT id FROM mails
                  WHERE state = 'QUEUED' AND next_attempt_time <= $1
                      AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
                  ORDER BY next_attempt_time, id LIMIT $4
                  FOR UPDATE SKIP LOCKED
              )
+             UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
+             WHERE id IN (SELECT id FROM due)
              RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time",
         )
         .bind(now)

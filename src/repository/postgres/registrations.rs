@@ -8,7 +8,6 @@ use super::{PostgresRepository, lock_user, storage_error, user, user_columns};
 use crate::{
     domain::{
         activation_key::KeyDigest,
-        mail::MailState,
         password::PasswordHash,
         policy,
         profile::refuse_key,
@@ -176,7 +175,7 @@ impl Registrations for PostgresRepository {
         .fetch_all(&self.pool)
         .await
         .map_err(storage_error)?;
-        mail_count(&states)
+        MailCount::of(&states)
     }
 }
 
@@ -385,17 +384,4 @@ async fn insert_key(
     .await
     .map_err(storage_error)?;
     Ok(())
-}
-
-/// Counts mails by their states, the latest last.
-fn mail_count(states: &[String]) -> Result<MailCount, StorageError> {
-    let states = states
-        .iter()
-        .map(|state| MailState::from_name(state).ok_or(StorageError::Corrupt("a mail's state")))
-        .collect::<Result<Vec<_>, _>>()?;
-    let delivered = states.iter().filter(|state| **state == MailState::Delivered).count();
-    Ok(MailCount {
-        delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
-        last_state: states.last().copied(),
-    })
 }

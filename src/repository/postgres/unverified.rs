@@ -80,23 +80,14 @@ impl Unverified for PostgresRepository {
     }
 
     async fn purge(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        loop {
-            for delete in [|of: Statements| of.delete_free, |of: Statements| of.delete_held] {
-                for statements in in_scope(scope) {
-                    let gone = self.fetch_users(delete(statements), scope, limit).await?;
-                    // A statement is a transaction: whoever is gone is told of before another can fail.
-                    if !gone.is_empty() {
-                        return Ok(gone);
-                    }
-                }
-            }
-            if self.count_purgeable(scope, 1).await? == 0 {
-                return Ok(Vec::new());
+        for statements in in_scope(scope) {
+            let gone = self.fetch_users(statements.delete, scope, limit).await?;
+            // A statement is a transaction: whoever is gone is told of before another can fail.
+            if !gone.is_empty() {
+                return Ok(gone);
             }
         }
+        Ok(Vec::new())
     }
 }
 
@@ -105,11 +96,11 @@ struct Statements {
     count: &'static str,
     list: &'static str,
     /// Skips rows that somebody holds: replicas purge side by side, and nobody waits.
-    delete_free: &'static str,
-    /// Waits for rows that somebody holds, locked in the order of their ids.
-    delete_held: &'static str,
+    delete: &'static str,
 }
 
+/// `IS TRUE` keeps the planner from walking the index of the predicate again, past everybody there is to purge
+/// for each who was chosen, which it does as long as the table's statistics are out of date.
 macro_rules! statements {
     ($predicate:expr) => {
         Statements {
@@ -125,51 +116,27 @@ macro_rules! statements {
                 $predicate,
                 " ORDER BY profile_expire_time, id LIMIT $2"
             ),
-            delete_free: concat!(
+            delete: concat!(
                 "WITH chosen AS (
                      SELECT id FROM users WHERE ",
                 $predicate,
                 "
                      ORDER BY profile_expire_time, id LIMIT $2 FOR UPDATE SKIP LOCKED
-                 )",
-                delete_chosen!($predicate)
-            ),
-            delete_held: concat!(
-                "WITH wanted AS (
-                     SELECT id FROM users WHERE ",
+                 ), gone AS (
+                     DELETE FROM users WHERE id IN (SELECT id FROM chosen) AND ",
                 $predicate,
-                " ORDER BY profile_expire_time, id LIMIT $2
-                 ), chosen AS (
-                     SELECT id FROM users WHERE id IN (SELECT id FROM wanted) AND ",
-                $predicate,
+                " IS TRUE RETURNING ",
+                user_columns!(),
                 "
-                     ORDER BY id FOR UPDATE
-                 )",
-                delete_chosen!($predicate)
+                 ), new_event AS (
+                     INSERT INTO events (kind, create_time, user_id, deletion_reason)
+                     SELECT 'user_deleted', $1, id, 'expired' FROM gone ORDER BY id
+                 )
+                 SELECT ",
+                user_columns!(),
+                " FROM gone ORDER BY profile_expire_time, id"
             ),
         }
-    };
-}
-
-/// `IS TRUE` keeps the planner from walking the index of the predicate again, past everybody there is to purge
-/// for each who was chosen, which it does as long as the table's statistics are out of date.
-macro_rules! delete_chosen {
-    ($predicate:expr) => {
-        concat!(
-            ", gone AS (
-                 DELETE FROM users WHERE id IN (SELECT id FROM chosen) AND ",
-            $predicate,
-            " IS TRUE RETURNING ",
-            user_columns!(),
-            "
-             ), new_event AS (
-                 INSERT INTO events (kind, create_time, user_id, deletion_reason)
-                 SELECT 'user_deleted', $1, id, 'expired' FROM gone ORDER BY id
-             )
-             SELECT ",
-            user_columns!(),
-            " FROM gone ORDER BY profile_expire_time, id"
-        )
     };
 }
 

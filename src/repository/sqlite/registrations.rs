@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use sqlx::{Executor, Row as _, Sqlite, Transaction};
 
-use super::{SqliteRepository, id, lock_user, storage_error, user, user_columns};
+use super::{SqliteRepository, append_event, id, lock_user, storage_error, user, user_columns};
 use crate::{
     domain::{
         activation_key::KeyDigest,
-        mail::{MailState, NewMail},
+        event::EventKind,
+        mail::NewMail,
         password::PasswordHash,
         policy,
         profile::refuse_key,
@@ -136,7 +137,7 @@ impl Registrations for SqliteRepository {
         .fetch_all(&self.readers)
         .await
         .map_err(storage_error)?;
-        mail_count(&states)
+        MailCount::of(&states)
     }
 }
 
@@ -169,14 +170,15 @@ async fn look_for_refusal(
             .fetch_optional(&mut **transaction)
             .await
             .map_err(storage_error)?;
-    let Some(holder) = holder else {
-        return Ok(if email_taken { Holder::Verified } else { Holder::Gone });
-    };
-    let gives_way: Option<bool> = holder.try_get("gives_way").map_err(storage_error)?;
-    Ok(match gives_way {
-        Some(true) if email_taken => Holder::Verified,
-        Some(true) => Holder::GivesWay(UserId(id(&holder, "id")?)),
-        Some(false) | None => Holder::Keeps,
+    if let Some(holder) = &holder
+        && holder.try_get::<Option<bool>, _>("gives_way").map_err(storage_error)? != Some(true)
+    {
+        return Ok(Holder::Keeps);
+    }
+    Ok(match holder {
+        Some(_) | None if email_taken => Holder::Verified,
+        Some(holder) => Holder::GivesWay(UserId(id(&holder, "id")?)),
+        None => Holder::Gone,
     })
 }
 
@@ -225,13 +227,7 @@ async fn insert(
     if let Some(mail) = &registration.mail {
         insert_mail(transaction, registration.user_id, registration.email.as_str(), mail, now).await?;
     }
-    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ('user_registered', $1, $2)")
-        .bind(now)
-        .bind(registration.user_id.0)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
-    Ok(())
+    append_event(transaction, EventKind::UserRegistered, registration.user_id, now).await
 }
 
 /// X7: deletes the username's holder, as a purge would.
@@ -300,12 +296,7 @@ async fn activate(
     .await
     .map_err(storage_error)?;
     let user = user(&activated)?;
-    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ('user_activated', $1, $2)")
-        .bind(now)
-        .bind(user.id.0)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
+    append_event(transaction, EventKind::UserActivated, user.id, now).await?;
     Ok(user)
 }
 
@@ -400,17 +391,4 @@ async fn insert_mail(
     .await
     .map_err(storage_error)?;
     Ok(())
-}
-
-/// Counts mails by their states, the latest last.
-fn mail_count(states: &[String]) -> Result<MailCount, StorageError> {
-    let states = states
-        .iter()
-        .map(|state| MailState::from_name(state).ok_or(StorageError::Corrupt("a mail's state")))
-        .collect::<Result<Vec<_>, _>>()?;
-    let delivered = states.iter().filter(|state| **state == MailState::Delivered).count();
-    Ok(MailCount {
-        delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
-        last_state: states.last().copied(),
-    })
 }

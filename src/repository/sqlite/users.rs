@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{SqliteRepository, lock_user, storage_error, user, user_columns};
+use super::{SqliteRepository, append_event, lock_user, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
         email_address::EmailAddress,
+        event::EventKind,
         user::{User, UserId, UserState},
         username::UsernameKey,
     },
@@ -95,12 +96,7 @@ impl Users for SqliteRepository {
         .fetch_one(&mut *transaction)
         .await
         .map_err(storage_error)?;
-        sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ('user_disabled', $2, $1)")
-            .bind(id.0)
-            .bind(now.timestamp_micros())
-            .execute(&mut *transaction)
-            .await
-            .map_err(storage_error)?;
+        append_event(&mut transaction, EventKind::UserDisabled, id, now.timestamp_micros()).await?;
         transaction.commit().await.map_err(storage_error)?;
         Ok(Some(user(&disabled)?))
     }

@@ -14,7 +14,9 @@ async fn r12_of_a_thousand_activations_over_two_processes_exactly_one_succeeds()
     on_postgres(|store: Store| async move {
         let servers = Servers::start(&store, 2).await;
         for round in 0..20 {
-            let user = servers.clients[0].register(&format!("user{round}"), &format!("user{round}@example.com")).await;
+            let user = servers.clients[0]
+                .register(&format!("user{round}"), &format!("user{round}@example.com"))
+                .await;
             let key = user.key.clone();
             let told = crowd(&servers.clients, move |client, _| {
                 let key = key.clone();
@@ -69,7 +71,8 @@ async fn fight_for(email: &str, pair: usize, left: &Client, right: &Client) {
     for (Registered { key, .. }, client) in [(one, left.clone()), (other, right.clone())] {
         calls.spawn(async move { client.use_key(&key).await });
     }
-    let (active, mut refusals): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
+    let (active, mut refusals): (Vec<_>, Vec<_>) =
+        calls.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(active.len(), 1, "{email}: {refusals:?}");
     refused(refusals.remove(0), Code::FailedPrecondition, "EMAIL_TAKEN");
 }

@@ -35,7 +35,9 @@ async fn one_is_registered(store: Store, processes: usize) {
     for refusal in refusals {
         refused(refusal, Code::AlreadyExists, "USERNAME_TAKEN");
     }
-    for table in ["users", "email_addresses", "activation_keys", "mails", "events WHERE kind = 'user_registered'"] {
+    for table in
+        ["users", "email_addresses", "activation_keys", "mails", "events WHERE kind = 'user_registered'"]
+    {
         assert_eq!(store.count(table).await, 1, "{table}");
     }
     servers.stop();

@@ -9,7 +9,7 @@ use std::{
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -64,8 +64,9 @@ struct Server {
     admin: PgConnectOptions,
     template: String,
     cloning: Mutex<()>,
-    /// A server of our own lives as long as this is open, which the operating system closes even if we are killed.
-    _lifeline: Option<ChildStdin>,
+    /// A server of our own lives as long as its keeper's input is open, which the operating system closes even if
+    /// we are killed.
+    _keeper: Option<Child>,
 }
 
 async fn server() -> &'static Server {
@@ -76,17 +77,17 @@ async fn server() -> &'static Server {
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "what a test runs on is none of the program's settings")]
     async fn find_or_start() -> Self {
-        let (admin, lifeline) = match env::var("VESTIBULE_TEST_POSTGRES_URL") {
+        let (admin, keeper) = match env::var("VESTIBULE_TEST_POSTGRES_URL") {
             Ok(url) => {
                 (url.parse().expect("VESTIBULE_TEST_POSTGRES_URL is the URL of a Postgres server"), None)
             }
             Err(_) => {
-                let (options, lifeline) = start().await;
-                (options, Some(lifeline))
+                let (options, keeper) = start().await;
+                (options, Some(keeper))
             }
         };
         let template = create_template(&admin).await;
-        Self { admin, template, cloning: Mutex::new(()), _lifeline: lifeline }
+        Self { admin, template, cloning: Mutex::new(()), _keeper: keeper }
     }
 
     async fn connect(&self) -> PgConnection {
@@ -127,7 +128,7 @@ async fn create_template(admin: &PgConnectOptions) -> String {
 }
 
 /// Starts a server that ends with this process.
-async fn start() -> (PgConnectOptions, ChildStdin) {
+async fn start() -> (PgConnectOptions, Child) {
     let programs = find_programs();
     // The keeper deletes it.
     let folder = tempfile::Builder::new().prefix("vestibule-postgres-").tempdir().expect("a folder").keep();
@@ -151,7 +152,7 @@ async fn start() -> (PgConnectOptions, ChildStdin) {
         .output()
         .expect("initdb runs");
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let mut keeper = command("sh")
+    let keeper = command("sh")
         .args(["-c", KEEPER, "sh"])
         .args([&programs, &folder])
         .arg(port.to_string())
@@ -162,11 +163,10 @@ async fn start() -> (PgConnectOptions, ChildStdin) {
         .stderr(Stdio::null())
         .spawn()
         .expect("sh runs");
-    let lifeline = keeper.stdin.take().expect("the keeper's input is a pipe");
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     let options: PgConnectOptions = url.parse().expect("a URL of our own is well formed");
     wait_until_ready(&options, &folder).await;
-    (options, lifeline)
+    (options, keeper)
 }
 
 /// Runs the server until its own input ends, which is when the tests are gone, however they went.

@@ -30,7 +30,7 @@ use crate::contract::store::Store;
 pub use client::{Client, Registered, instant, reason, refused, wire};
 
 /// Longer than anything that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a test of each case for either store, `postgres::NAME` and `sqlite::NAME`.
 macro_rules! on_each_store {

@@ -324,7 +324,8 @@ fn every_rule_has_a_test_that_carries_its_number() {
             let without = without.collect::<Vec<_>>().join("\n");
             house.0.insert(path.clone(), without);
         }
-        assert_eq!(untested_rules(&house), [format!("{rule} has no test")]);
+        // A test that carried other numbers, too, is gone for them as well.
+        assert!(untested_rules(&house).contains(&format!("{rule} has no test")));
     }
 }
 
