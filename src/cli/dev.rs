@@ -95,13 +95,8 @@ See what else there is:
 
 /// The next line to paste, with the key that the mail carries.
 fn activate_line(mail: &OutgoingMail<'_>, address: SocketAddr) -> Option<String> {
-    let key = mail
-        .text
-        .body()
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter_map(ActivationKey::parse)
-        // A username may look like a key; the templates show it first.
-        .last()?;
+    // From the end: a username may look like a key, and the embedded template shows it first.
+    let key = mail.text.body().rsplit(|c: char| !c.is_ascii_alphanumeric()).find_map(ActivationKey::parse)?;
     Some(format!(
         "Activate it:\n\n  grpcurl -plaintext -d '{{\"activation_key\": \"{}\"}}' {address} vestibule.v1.RegistrationService/Activate\n",
         key.expose()

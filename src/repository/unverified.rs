@@ -54,7 +54,8 @@ pub trait Unverified {
     async fn list_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<Vec<User>, StorageError>;
 
     /// Deletes up to `limit` users in `scope` with all that belongs to them, appends `user_deleted` for each,
-    /// and returns them.
+    /// and returns them. One call takes pending users, or disabled ones if no pending user is free, the longest
+    /// expired first.
     ///
     /// It never waits for a user whom somebody else's transaction holds: such a user stays, and so it may return
     /// none while there are some (X17, X18). Whatever commits first wins.

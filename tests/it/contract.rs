@@ -207,7 +207,8 @@ contract! {
     ]
     ; only postgres
     holding: [
-        x18_a_purge_takes_others_at_once_and_waits_for_whom_somebody_holds,
-        x17_who_was_activated_while_a_purge_waited_is_spared,
+        x18_a_purge_takes_others_and_never_waits_for_whom_somebody_holds,
+        x17_who_is_being_activated_while_a_purge_runs_is_spared,
+        x7_who_was_activated_while_a_registration_waited_keeps_the_username,
     ]
 }

@@ -15,7 +15,9 @@
 mod access;
 mod cli;
 mod contract;
+mod crash;
 mod journeys;
+mod races;
 mod rules;
 mod smtp;
 mod support;

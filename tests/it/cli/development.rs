@@ -20,10 +20,15 @@ fn nobody_elsewhere_can_be_served_by_accident() {
         assert_eq!(stderr(&output), format!("vestibule: --listen must be on this machine, not {address}\n"));
     }
     assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing was made");
-    let environment = [("VESTIBULE__GRPC__LISTEN", "0.0.0.0:0"), ("VESTIBULE__ACCESS__ANONYMOUS", "network")];
+    let environment = [
+        ("VESTIBULE__GRPC__LISTEN", "0.0.0.0:0"),
+        ("VESTIBULE__ACCESS__ANONYMOUS", "network"),
+        ("VESTIBULE__DATABASE__URL_FILE", "of-production"),
+    ];
     let mut command = vestibule(folder.path());
     let server = Process::listen(command.args(["dev", "--listen", "127.0.0.1:0"]).envs(environment));
     assert!(server.address.ip().is_loopback());
+    assert!(folder.path().join("vestibule-dev/vestibule.db").exists(), "it has a database of its own");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use vestibule::config::Settings;
 
 use super::{BAD_SETTINGS, code, stderr, stdout};
 use crate::support::{
+    house,
     process::{Process, run, vestibule},
     server::{Client, make_keyring},
     smtp::SmtpSink,
@@ -99,6 +100,9 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         ("sites = []", "sites must name at least one site"),
         ("mail.from = 'nobody'", "mail.from must be a mailbox such as Shop <shop@example.com>"),
         ("database.max_connections = 0", "database.max_connections must be 1 or more"),
+        ("mail.timeout_seconds = 0", "mail.timeout_seconds must be 1 to 600"),
+        ("grpc.drain_seconds = 3601", "grpc.drain_seconds must be 0 to 3600"),
+        ("passwords.queue_seconds = 3601", "passwords.queue_seconds must be 0 to 3600"),
         (
             "database.url = 'vestibule.db'",
             "database.url must be sqlite:PATH or postgres://user:password@host:port/name",
@@ -128,13 +132,35 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_broken_template_is_named_with_its_line() {
+fn a_broken_template_is_named_before_anybody_registers() {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir_all(folder.path().join("templates/activation")).unwrap();
-    fs::write(folder.path().join("templates/activation/body.txt"), "Hello\n{% if %}").unwrap();
-    let refusal = refused_in(folder.path(), "templates.directory = 'templates'", &[]);
-    let said = "vestibule: templates.directory: template activation/body.txt is broken: ";
-    assert!(refusal.starts_with(said) && refusal.contains("activation/body.txt:2"), "{refusal}");
+    let body = folder.path().join("templates/activation/body.txt");
+    fs::create_dir_all(body.parent().unwrap()).unwrap();
+    for (text, said) in [
+        ("Hello\n{% if %}", "is broken: syntax error: unexpected end of block (in activation/body.txt:2)"),
+        ("{{ activation_key }} {{ password }}", "is broken: undefined value (in activation/body.txt:1)"),
+        ("Hello", "shows neither activation_key nor activation_url"),
+    ] {
+        fs::write(&body, text).unwrap();
+        let refusal = refused_in(folder.path(), "templates.directory = 'templates'", &[]);
+        let said = format!("vestibule: templates.directory: template activation/body.txt {said}");
+        assert!(refusal.starts_with(&said), "{text}: {refusal}");
+    }
+}
+
+#[test]
+fn the_settings_that_pages_show_are_accepted() {
+    for page in ["README.md", "docs/configuration.md"] {
+        let text = house::read(page);
+        let examples = house::blocks(&text, "toml");
+        assert!(!examples.is_empty(), "{page}");
+        for example in examples {
+            // Its secrets are elsewhere; nothing is wrong with it but that.
+            let refusal = refused(&example.join("\n"), &[]);
+            let said = "vestibule: database.url_file: /run/secrets/database-url can't be read: ";
+            assert!(refusal.starts_with(said), "{page}: {refusal}");
+        }
+    }
 }
 
 #[test]

@@ -16,10 +16,6 @@ use vestibule::{
     clock::ManualClock,
     config::Settings,
     domain::Timestamp,
-    grpc::proto::{
-        registration_service_client::RegistrationServiceClient, user_service_client::UserServiceClient,
-    },
-    mail::MailSender,
     random::SystemRandom,
     sealing::Keyring,
     server::{Outside, Server},
@@ -65,46 +61,32 @@ pub enum Database {
     Url(String),
 }
 
-/// A server, its clock and its folder; mails go to files unless the test says otherwise.
+/// A server and its clock; mails go to files unless the test says otherwise.
 pub struct TestServer {
     pub clock: Arc<ManualClock>,
     pub address: std::net::SocketAddr,
-    pub folder: TempDir,
+    _folder: TempDir,
     server: Server,
 }
 
 impl TestServer {
     /// Starts a server; `flags` are settings that differ, such as `("mail.from", "shop@shop.example".into())`.
     pub async fn start(database: &Database, flags: &[(&str, String)]) -> Self {
-        Self::start_with(database, flags, None).await
-    }
-
-    /// Starts a server whose mails leave by `sender`.
-    pub async fn start_with(
-        database: &Database,
-        flags: &[(&str, String)],
-        sender: Option<Arc<dyn MailSender>>,
-    ) -> Self {
-        Self::start_from(database, "", flags, sender).await
+        Self::start_from(database, "", flags).await
     }
 
     /// Starts a server on the database of `url` with the settings of a TOML text.
     pub async fn start_configured(url: &str, toml: &str) -> Self {
-        Self::start_from(&Database::Url(url.to_owned()), toml, &[], None).await
+        Self::start_from(&Database::Url(url.to_owned()), toml, &[]).await
     }
 
-    async fn start_from(
-        database: &Database,
-        toml: &str,
-        flags: &[(&str, String)],
-        sender: Option<Arc<dyn MailSender>>,
-    ) -> Self {
+    async fn start_from(database: &Database, toml: &str, flags: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::load(&settings_files(folder.path(), database, toml), flags).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
-        let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender };
+        let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender: None };
         let server = Server::start(&settings, outside).await.unwrap();
-        Self { clock, address: server.address, folder, server }
+        Self { clock, address: server.address, _folder: folder, server }
     }
 
     /// A connection to the server.
@@ -115,21 +97,6 @@ impl TestServer {
     /// A client of every service, over a connection of its own.
     pub async fn client(&self) -> Client {
         Client::new(self.channel().await)
-    }
-
-    /// The client of RegistrationService.
-    pub async fn registrations(&self) -> RegistrationServiceClient<Channel> {
-        RegistrationServiceClient::new(self.channel().await)
-    }
-
-    /// The client of UserService.
-    pub async fn users(&self) -> UserServiceClient<Channel> {
-        UserServiceClient::new(self.channel().await)
-    }
-
-    /// Where the file sender puts mails.
-    pub fn mails(&self) -> PathBuf {
-        self.folder.path().join("mails")
     }
 
     /// Drains and stops.
