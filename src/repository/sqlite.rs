@@ -30,6 +30,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often, and how far apart, a new file is tried to be switched to WAL.
+const WAL_ATTEMPTS: u32 = 100;
+const WAL_DELAY: Duration = Duration::from_millis(20);
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -70,6 +73,18 @@ impl SqliteRepository {
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StorageError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(storage_error)
     }
+
+    /// Begins the first transaction on a file that may be new. Switching a new file to WAL is the one thing that
+    /// does not wait for others who have it open, so that several who make it at once have to try again.
+    async fn begin_first(&self) -> Result<Transaction<'static, Sqlite>, StorageError> {
+        for _ in 0..WAL_ATTEMPTS {
+            match self.begin().await {
+                Err(StorageError::Conflict(_)) => tokio::time::sleep(WAL_DELAY).await,
+                begun => return begun,
+            }
+        }
+        self.begin().await
+    }
 }
 
 fn pool(max_connections: u32) -> PoolOptions<Sqlite> {
@@ -98,7 +113,7 @@ fn create_if_missing(path: &Path) -> io::Result<()> {
 impl Repository for SqliteRepository {
     async fn migrate(&self) -> Result<(), StorageError> {
         // One transaction around them all keeps other processes out: the driver has no lock of its own for that.
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_first().await?;
         MIGRATIONS.run_direct(None, &mut *transaction, false).await.map_err(migrate_error)?;
         transaction.commit().await.map_err(storage_error)
     }
