@@ -45,7 +45,7 @@ use crate::{
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How many calls one connection may have open at once.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
-/// How long a silent peer keeps a connection: a ping after, and the answer within.
+/// How long the peer of an HTTP/2 connection may be silent: a ping after, and the answer within.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
 
