@@ -14,6 +14,7 @@ use sqlx::{
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{Repository, StorageError};
@@ -30,11 +31,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often, and how far apart, a new file is tried to be switched to WAL.
-const WAL_ATTEMPTS: u32 = 100;
-const WAL_DELAY: Duration = Duration::from_millis(20);
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How far apart the attempts are to switch a new file to WAL.
+const WAL_DELAY: Duration = Duration::from_millis(20);
 
 /// A [`Repository`] on SQLite.
 ///
@@ -77,13 +77,13 @@ impl SqliteRepository {
     /// Begins the first transaction on a file that may be new. Switching a new file to WAL is the one thing that
     /// does not wait for others who have it open, so that several who make it at once have to try again.
     async fn begin_first(&self) -> Result<Transaction<'static, Sqlite>, StorageError> {
-        for _ in 0..WAL_ATTEMPTS {
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
             match self.begin().await {
-                Err(StorageError::Conflict(_)) => tokio::time::sleep(WAL_DELAY).await,
+                Err(StorageError::Conflict(_)) if Instant::now() < deadline => sleep(WAL_DELAY).await,
                 begun => return begun,
             }
         }
-        self.begin().await
     }
 }
 

@@ -8,7 +8,12 @@ use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tonic::{Code, IntoRequest as _, Status};
 use vestibule::grpc::proto::{
     CreateInactiveUserRequest, ListUnverifiedRequest, ReissueActivationKeyRequest,
@@ -18,7 +23,7 @@ use vestibule::grpc::proto::{
 use super::start;
 use crate::{
     contract::store::Store,
-    support::server::{Client, eventually, reason, refused, wait_for_rows},
+    support::server::{Client, TestServer, eventually, reason, refused, wait_for_rows},
 };
 
 /// A session that keeps everybody else from writing.
@@ -137,12 +142,59 @@ pub async fn a_call_whose_caller_goes_away_is_carried_out(store: Store) {
     client.user(By::Username("alice".into())).await.unwrap();
 }
 
+/// A way to a Postgres database on which every answer takes a while.
+struct SlowWay {
+    url: String,
+    _carriers: JoinSet<()>,
+}
+
+impl SlowWay {
+    async fn to(store: &Store) -> Self {
+        let database: PgConnectOptions = store.url().parse().unwrap();
+        let target = (database.get_host().to_owned(), database.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = database.host(&address.ip().to_string()).port(address.port()).to_url_lossy().into();
+        let mut carriers = JoinSet::new();
+        carriers.spawn(async move {
+            let mut carriers = JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(&target).await.unwrap();
+                carriers.spawn(async move {
+                    let ((mut from_near, mut to_near), (mut from_far, mut to_far)) =
+                        (near.split(), far.split());
+                    let there = tokio::io::copy(&mut from_near, &mut to_far);
+                    let back = async {
+                        let mut answer = vec![0; 64 * 1024];
+                        while let Ok(length @ 1..) = from_far.read(&mut answer).await {
+                            sleep(Duration::from_millis(1)).await;
+                            to_near.write_all(&answer[..length]).await?;
+                        }
+                        Ok(0)
+                    };
+                    // Either side may hang up.
+                    let _: std::io::Result<_> = tokio::try_join!(there, back);
+                });
+            }
+        });
+        Self { url, _carriers: carriers }
+    }
+}
+
 /// How many callers are impatient, and how many at a time.
-const IMPATIENT: usize = 400;
+const IMPATIENT: usize = 200;
 const AT_ONCE: usize = 8;
 
 pub async fn callers_who_go_away_leave_nothing_half_written(store: Store) {
-    let (server, client) = start(&store, "database.max_connections = 2").await;
+    let settings = "database.max_connections = 2";
+    let slow_way = match store.url().starts_with("postgres:") {
+        true => Some(SlowWay::to(&store).await),
+        false => None,
+    };
+    let url = slow_way.as_ref().map_or(store.url(), |way| way.url.as_str());
+    let server = TestServer::start_configured(url, settings).await;
+    let client = server.client().await;
     let known = client.register("known", "known@example.com").await.id.to_string();
     let mut callers = JoinSet::new();
     for caller in 0..AT_ONCE {
@@ -151,7 +203,7 @@ pub async fn callers_who_go_away_leave_nothing_half_written(store: Store) {
         callers.spawn(async move {
             let mut unsure = Vec::new();
             for number in (caller..IMPATIENT).step_by(AT_ONCE) {
-                let patience = Duration::from_micros(u64::try_from(number * 7 % 50 * 100).unwrap());
+                let patience = Duration::from_micros(u64::try_from(number * 7 % 50 * 300).unwrap());
                 let username = format!("user{number}");
                 match timeout(patience, client.create_inactive_user(registration(&username))).await {
                     Ok(answer) => drop(answer.unwrap()),
