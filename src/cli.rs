@@ -3,14 +3,20 @@
 mod dev;
 mod health;
 mod migrate;
+mod output;
 mod purge_expired;
 mod serve;
+mod users;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{ConfigError, Settings};
+use crate::{
+    config::{ConfigError, Settings},
+    operations::Vestibule,
+    server::{self, Outside},
+};
 
 /// A check found problems.
 const FOUND_PROBLEMS: u8 = 3;
@@ -39,6 +45,9 @@ enum Command {
     Migrate(ConfigFiles),
     /// Delete pending users whose activation key has expired, as the RPC PurgeExpired does.
     PurgeExpired(purge_expired::PurgeExpiredCommand),
+    /// List, show, switch and delete users.
+    #[command(subcommand)]
+    Users(users::UsersCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
     /// Print the version.
@@ -72,6 +81,7 @@ pub fn run() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Migrate(config) => migrate::run(&config).await,
             Command::PurgeExpired(command) => command.run().await,
+            Command::Users(command) => command.run().await,
             Command::Health(command) => command.run().await,
             Command::Version => print(concat!("vestibule ", env!("CARGO_PKG_VERSION"))),
         }
@@ -84,6 +94,17 @@ pub fn run() -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "vestibule: {error:#}");
     if error.is::<ConfigError>() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
+}
+
+/// What a command works on that does without a server: the operations, over a database whose schema is up to date.
+async fn open(config: &ConfigFiles) -> anyhow::Result<Vestibule> {
+    let settings = config.load(&[])?;
+    serve::start_logging(&settings)?;
+    let repository = server::open_repository(&settings).await?;
+    if !repository.is_ready().await? {
+        anyhow::bail!("the schema is not up to date; run: vestibule migrate");
+    }
+    server::vestibule(&settings, repository, &Outside::default())
 }
 
 /// Writes a result.

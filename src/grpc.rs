@@ -1,5 +1,6 @@
 //! The wire: services, health, reflection. A handler has three steps: parse, call, convert.
 
+mod caller;
 mod calls;
 mod convert;
 pub mod front;

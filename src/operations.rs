@@ -1,16 +1,23 @@
 //! What Vestibule does, an operation a file, each named after its RPC.
 
 mod activate;
+mod activate_user;
+mod check_clock;
+mod count_unverified;
 mod create_inactive_user;
 mod create_registration_profile;
 mod delete_registration_profile;
+mod delete_user;
 mod disable_user;
+mod enable_user;
 mod get_registration_profile;
 mod get_user;
 mod inspect_activation_key;
 mod issue_key;
 mod list_unverified;
+mod list_users;
 mod purge_expired;
+mod record_login;
 mod reissue_activation_key;
 mod send_activation_email;
 
@@ -19,19 +26,25 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use activate::ActivateError;
+pub use activate_user::ActivateUserError;
+pub use check_clock::{ClockError, Reference};
 pub use create_inactive_user::{CreateInactiveUser, CreateInactiveUserError, InactiveUser};
 pub use create_registration_profile::{CreateRegistrationProfileError, CreatedProfile};
 pub use delete_registration_profile::DeleteRegistrationProfileError;
+pub use delete_user::DeleteUserError;
 pub use disable_user::DisableUserError;
+pub use enable_user::EnableUserError;
 pub use get_registration_profile::{GetRegistrationProfileError, ProfileStatus};
 pub use get_user::GetUserError;
 pub use inspect_activation_key::{InspectActivationKeyError, InspectedKey};
 pub use issue_key::{IssueKeyError, IssuedKey};
 pub use list_unverified::ListUnverifiedError;
+pub use list_users::ListUsersError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
+pub use record_login::RecordLoginError;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, ClockGuard},
     domain::{
         Timestamp,
         activation_key::{ActivationKey, SALT_BYTES},
@@ -51,6 +64,8 @@ pub struct Vestibule {
     pub repository: Arc<dyn Repository>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whether the time can be trusted.
+    pub clock_guard: ClockGuard,
     /// Chance.
     pub random: Arc<dyn Random>,
     /// Seals mails that wait.

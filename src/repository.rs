@@ -13,13 +13,15 @@ mod users;
 
 use async_trait::async_trait;
 
+use crate::domain::Timestamp;
+
 pub use outbox::Outbox;
 pub use registrations::{
     ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
     NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
 };
 pub use unverified::Unverified;
-pub use users::Users;
+pub use users::{UserRefusal, Users};
 
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
@@ -30,6 +32,9 @@ pub trait Repository: Registrations + Unverified + Users + Outbox + Send + Sync 
     /// Whether every migration of this program is there, which also shows that the store answers. A schema that
     /// is newer still is ready too, so that an upgrade can migrate while the old program runs.
     async fn is_ready(&self) -> Result<bool, StorageError>;
+
+    /// What time it is by the store's own clock, if that is another machine's (X22).
+    async fn time(&self) -> Result<Option<Timestamp>, StorageError>;
 
     /// Waits for what is under way and closes every connection.
     async fn close(&self);

@@ -23,7 +23,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{
     causes::Causes,
-    clock::{Clock, SystemClock},
+    clock::{Clock, ClockGuard, SystemClock},
     config::{self, ConfigError, Sender, Settings},
     domain::{
         Invalid,
@@ -255,6 +255,7 @@ pub fn vestibule(
     Ok(Vestibule {
         repository,
         clock: Arc::clone(&outside.clock),
+        clock_guard: ClockGuard::new(Arc::clone(&outside.clock)),
         random: Arc::clone(&outside.random),
         keyring: Arc::new(keyring(settings, &*outside.random)?),
         templates,

@@ -6,20 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use chrono::SecondsFormat;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{ConfigFiles, asked_to_stop, print, serve::start_logging};
+use super::{ConfigFiles, asked_to_stop, open, output::user_json, print};
 use crate::{
-    domain::{
-        Timestamp,
-        unverified::{PurgeLimit, PurgeScope, Purged, SAMPLE_SIZE},
-        user::User,
-    },
+    domain::unverified::{PurgeLimit, PurgeScope, Purged, SAMPLE_SIZE},
     operations::{PurgeExpired, Vestibule},
-    server::{self, Outside},
 };
 
 /// How many users go between two looks at the progress and at a request to stop.
@@ -54,10 +48,7 @@ enum Output {
 
 impl PurgeExpiredCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.config.load(&[])?;
-        start_logging(&settings)?;
-        let repository = server::open_repository(&settings).await?;
-        let vestibule = server::vestibule(&settings, repository, &Outside::default())?;
+        let vestibule = open(&self.config).await?;
         let limit = self.limit.unwrap_or(u32::MAX);
         let (purged, interrupted) = if self.dry_run {
             (self.preview(&vestibule, limit).await?, false)
@@ -138,18 +129,6 @@ impl PurgeExpiredCommand {
             "more": purged.more,
         })
     }
-}
-
-fn user_json(user: &User) -> serde_json::Value {
-    let time = |time: Timestamp| time.to_rfc3339_opts(SecondsFormat::Micros, true);
-    json!({
-        "id": user.id.to_string(),
-        "username": user.username,
-        "email": user.email,
-        "state": user.state.as_str(),
-        "create_time": time(user.create_time),
-        "expire_time": user.profile.map(|profile| time(profile.expire_time)),
-    })
 }
 
 /// A bar on a terminal, plain lines elsewhere; both on standard error.

@@ -6,7 +6,7 @@
 pub enum EventKind {
     /// A user and its registration profile were created (R6).
     UserRegistered,
-    /// A key activated a user (R12).
+    /// A key, or an operator by hand, activated a user (R12).
     UserActivated,
     /// A mail server took an activation mail.
     ActivationMailSent,
@@ -14,6 +14,8 @@ pub enum EventKind {
     ActivationMailFailed,
     /// An operator switched a user off.
     UserDisabled,
+    /// An operator took the switching off back.
+    UserEnabled,
     /// A user was deleted; the event has a [`DeletionReason`].
     UserDeleted,
 }
@@ -23,6 +25,8 @@ pub enum EventKind {
 pub enum DeletionReason {
     /// The activation window was over, in a purge or because the username was wanted (R15, X7).
     Expired,
+    /// An operator asked for it.
+    Requested,
 }
 
 impl EventKind {
@@ -34,6 +38,7 @@ impl EventKind {
             Self::ActivationMailSent => "activation_mail_sent",
             Self::ActivationMailFailed => "activation_mail_failed",
             Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
             Self::UserDeleted => "user_deleted",
         }
     }
@@ -44,6 +49,7 @@ impl DeletionReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
+            Self::Requested => "requested",
         }
     }
 }

@@ -8,13 +8,18 @@ use super::{Invalid, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u16);
 
-/// The place in the order (`create_time`, `id`) behind which a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageKey {
-    /// When the last item seen was created.
-    pub create_time: Timestamp,
-    /// Its id.
-    pub id: Uuid,
+/// The place behind which a page starts: the last item seen, by what the list is in the order of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageKey {
+    /// Of a list in the order (`create_time`, `id`).
+    Created {
+        /// When the last item seen was created.
+        create_time: Timestamp,
+        /// Its id.
+        id: Uuid,
+    },
+    /// Of a list in the order of usernames: the last one seen, as it is compared.
+    Username(String),
 }
 
 /// Some of a list, in order.

@@ -44,6 +44,14 @@ pub fn is_expired(expire_time: Timestamp, now: Timestamp) -> bool {
     expire_time <= now
 }
 
+/// How far the service's clock may differ from another one before it is not trusted with a deletion (X22).
+const CLOCK_TOLERANCE: Duration = Duration::seconds(60);
+
+/// X22: whether two clocks differ by more than a minute.
+pub fn is_clock_suspect(service_time: Timestamp, reference_time: Timestamp) -> bool {
+    (service_time - reference_time).abs() > CLOCK_TOLERANCE
+}
+
 /// The first instant that Vestibule knows: year 1 (X21).
 pub fn min_time() -> Timestamp {
     Timestamp::from_timestamp(-62_135_596_800, 0).unwrap_or_default()

@@ -1,6 +1,12 @@
 //! Which never-verified users are meant, by a list or by a purge.
 
-use super::{Invalid, Timestamp, email_address::EmailDomain, site::SiteId, user::User};
+use super::{
+    Invalid, Timestamp,
+    email_address::EmailDomain,
+    site::SiteId,
+    user::{User, UserState},
+    username::UsernameKey,
+};
 
 /// Conditions on users whose primary email address is unverified; all must hold (U1 to U3).
 #[derive(Debug, Clone, Default)]
@@ -15,8 +21,12 @@ pub struct UnverifiedFilter {
     pub expired: Option<bool>,
     /// The domain of the primary email address.
     pub email_domain: Option<EmailDomain>,
+    /// What the username begins with, as usernames are compared.
+    pub username_prefix: Option<UsernameKey>,
     /// The site registered on.
     pub site: Option<SiteId>,
+    /// Where the user stands.
+    pub state: Option<UserState>,
     /// Also users who have verified some other address (X19).
     pub include_any_verified: bool,
 }

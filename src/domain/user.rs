@@ -5,8 +5,11 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{
-    Invalid, Timestamp, email_address::EmailAddress, profile::RegistrationProfile, site::SiteId,
-    username::Username,
+    Invalid, Timestamp,
+    email_address::EmailAddress,
+    profile::RegistrationProfile,
+    site::SiteId,
+    username::{Username, UsernameKey},
 };
 
 /// A user's id, a UUID of version 7.
@@ -60,6 +63,15 @@ pub enum UserName {
     Username(Username),
     /// An email address: which users it means, the call says (X23).
     Email(EmailAddress),
+}
+
+/// Conditions on users; all must hold.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Where the user stands.
+    pub state: Option<UserState>,
+    /// What the username begins with, as usernames are compared.
+    pub username_prefix: Option<UsernameKey>,
 }
 
 impl UserId {

@@ -8,7 +8,7 @@ use tonic::{Request, Status};
 use tracing::Instrument as _;
 
 use super::status;
-use crate::operations::Vestibule;
+use crate::{operations::Vestibule, random::Random, sealing::Keyring};
 
 /// The service, and the calls that it is working on.
 ///
@@ -30,9 +30,9 @@ impl Calls {
         Self { vestibule, tasks: TaskTracker::new() }
     }
 
-    /// What the calls are answered by.
-    pub fn vestibule(&self) -> &Vestibule {
-        &self.vestibule
+    /// What page tokens are sealed with.
+    pub fn sealing(&self) -> (&Keyring, &dyn Random) {
+        (&self.vestibule.keyring, &*self.vestibule.random)
     }
 
     /// Runs `work` to its end, and waits for it until the caller's deadline.

@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use super::{calls::Deadline, status};
+use super::{caller::Caller, calls::Deadline, status};
 use crate::random::{self, Random};
 
 /// The header that a caller may bring an id of its own in, and that the answer repeats.
@@ -87,6 +87,7 @@ impl FrontDoor {
                 request.extensions_mut().insert(Deadline(deadline));
             }
         }
+        request.extensions_mut().insert(Caller::anonymous());
         Ok(())
     }
 }

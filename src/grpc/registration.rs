@@ -4,16 +4,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    caller::caller,
     calls::{Calls, deadline},
-    convert, page_token,
+    convert,
+    page_token::Query,
     proto::{
-        ActivateRequest, ActivateResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
-        CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
-        DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, GetRegistrationProfileRequest,
-        GetRegistrationProfileResponse, InspectActivationKeyRequest, InspectActivationKeyResponse,
-        ListUnverifiedRequest, ListUnverifiedResponse, PurgeExpiredRequest, PurgeExpiredResponse,
-        ReissueActivationKeyRequest, ReissueActivationKeyResponse, SendActivationEmailRequest,
-        SendActivationEmailResponse, registration_service_server::RegistrationService,
+        ActivateRequest, ActivateResponse, CountUnverifiedRequest, CountUnverifiedResponse,
+        CreateInactiveUserRequest, CreateInactiveUserResponse, CreateRegistrationProfileRequest,
+        CreateRegistrationProfileResponse, DeleteRegistrationProfileRequest,
+        DeleteRegistrationProfileResponse, GetRegistrationProfileRequest, GetRegistrationProfileResponse,
+        InspectActivationKeyRequest, InspectActivationKeyResponse, ListUnverifiedRequest,
+        ListUnverifiedResponse, PurgeExpiredRequest, PurgeExpiredResponse, ReissueActivationKeyRequest,
+        ReissueActivationKeyResponse, SendActivationEmailRequest, SendActivationEmailResponse,
+        registration_service_server::RegistrationService,
     },
     status,
     validate::{self, Fields},
@@ -192,22 +195,40 @@ impl RegistrationService for RegistrationHandler {
         &self,
         request: Request<ListUnverifiedRequest>,
     ) -> Result<Response<ListUnverifiedResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
         let mut fields = Fields::default();
         let filter = validate::unverified_filter(&mut fields, request.filter.as_ref());
         let size = fields.check("page_size", PageSize::parse(request.page_size));
         let (Some(filter), Some(size)) = (filter, size) else { return Err(fields.refuse()) };
-        let after = page_token::read(self.calls.vestibule(), &request)?;
+        let (keyring, random) = self.calls.sealing();
+        let query = Query::new("ListUnverified", &request.filter.unwrap_or_default(), &caller);
+        let after = query.read(keyring, &request.page_token)?;
         let page = self
             .calls
             .run(deadline, |vestibule| async move { vestibule.list_unverified(&filter, size, after).await })
             .await?
             .map_err(status::list_unverified)?;
         Ok(Response::new(ListUnverifiedResponse {
-            next_page_token: page_token::write(self.calls.vestibule(), &request, page.next),
+            next_page_token: query.write(keyring, random, page.next),
             users: page.items.into_iter().map(convert::unverified_user).collect(),
         }))
+    }
+
+    async fn count_unverified(
+        &self,
+        request: Request<CountUnverifiedRequest>,
+    ) -> Result<Response<CountUnverifiedResponse>, Status> {
+        let deadline = deadline(&request);
+        let mut fields = Fields::default();
+        let filter = validate::unverified_filter(&mut fields, request.into_inner().filter.as_ref());
+        let filter = filter.ok_or_else(|| fields.refuse())?;
+        let count = self
+            .calls
+            .run(deadline, |vestibule| async move { vestibule.count_unverified(&filter).await })
+            .await?
+            .map_err(status::list_unverified)?;
+        Ok(Response::new(CountUnverifiedResponse { count: i64::try_from(count).unwrap_or(i64::MAX) }))
     }
 
     async fn purge_expired(

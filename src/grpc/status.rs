@@ -2,11 +2,15 @@
 //!
 //! Every variant has an arm of its own, so that a new one does not compile until somebody has decided.
 
+mod users;
+
 use std::{collections::HashMap, error::Error, time::Duration};
 
 use chrono::SecondsFormat;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+pub use users::*;
 
 use super::{front, proto::ErrorReason};
 use crate::{
@@ -20,9 +24,9 @@ use crate::{
     },
     hashing::Overloaded,
     operations::{
-        ActivateError, CreateInactiveUserError, CreateRegistrationProfileError,
-        DeleteRegistrationProfileError, DisableUserError, GetRegistrationProfileError, GetUserError,
-        InspectActivationKeyError, IssueKeyError, ListUnverifiedError, PurgeExpiredError,
+        ActivateError, ClockError, CreateInactiveUserError, CreateRegistrationProfileError,
+        DeleteRegistrationProfileError, GetRegistrationProfileError, InspectActivationKeyError,
+        IssueKeyError, ListUnverifiedError, PurgeExpiredError,
     },
     repository::StorageError,
     templates::TemplateError,
@@ -62,6 +66,7 @@ pub fn create_inactive_user(
             ),
         ),
         CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
+        CreateInactiveUserError::Clock(error) => clock(error),
         CreateInactiveUserError::Template(error) => template(&error),
         CreateInactiveUserError::Storage(error) => storage(&error),
     }
@@ -135,7 +140,7 @@ pub fn delete_registration_profile(error: DeleteRegistrationProfileError, user_i
     }
 }
 
-/// ListUnverified's refusals.
+/// The refusals of ListUnverified and CountUnverified.
 pub fn list_unverified(error: ListUnverifiedError) -> Status {
     match error {
         ListUnverifiedError::UnknownSite => unknown_site("filter.site"),
@@ -146,23 +151,8 @@ pub fn list_unverified(error: ListUnverifiedError) -> Status {
 /// PurgeExpired's refusals.
 pub fn purge_expired(error: PurgeExpiredError) -> Status {
     match error {
+        PurgeExpiredError::Clock(error) => clock(error),
         PurgeExpiredError::Storage(error) => storage(&error),
-    }
-}
-
-/// GetUser's refusals.
-pub fn get_user(error: GetUserError, asked: &str) -> Status {
-    match error {
-        GetUserError::UserNotFound => user_not_found(asked),
-        GetUserError::Storage(error) => storage(&error),
-    }
-}
-
-/// DisableUser's refusals.
-pub fn disable_user(error: DisableUserError, user_id: UserId) -> Status {
-    match error {
-        DisableUserError::UserNotFound => user_not_found(&user_id.to_string()),
-        DisableUserError::Storage(error) => storage(&error),
     }
 }
 
@@ -306,6 +296,32 @@ fn key_refused(refusal: KeyRefusal) -> Status {
     refuse_with(Code::FailedPrecondition, reason, message, details, metadata)
 }
 
+fn user_disabled(user_id: UserId) -> Status {
+    let (reason, message) = (ErrorReason::UserDisabled, "The user is disabled.");
+    let details =
+        ErrorDetails::with_precondition_failure_violation(name(reason), user_id.to_string(), message);
+    refuse(Code::FailedPrecondition, reason, message, details)
+}
+
+fn clock(error: ClockError) -> Status {
+    let (service_time, reference, reference_time) = match error {
+        ClockError::Storage(error) => return storage(&error),
+        ClockError::Suspect { service_time, reference, reference_time } => {
+            (service_time, reference, reference_time)
+        }
+    };
+    let reason = ErrorReason::ClockSuspect;
+    let message = "The service's clock can't be trusted, and so nothing is deleted by it.";
+    let details =
+        ErrorDetails::with_precondition_failure_violation(name(reason), reference.as_str(), message);
+    let metadata = HashMap::from([
+        ("service_time".to_owned(), rfc3339(service_time)),
+        ("reference".to_owned(), reference.as_str().to_owned()),
+        ("reference_time".to_owned(), rfc3339(reference_time)),
+    ]);
+    refuse_with(Code::FailedPrecondition, reason, message, details, metadata)
+}
+
 fn user_not_found(asked: &str) -> Status {
     refuse(
         Code::NotFound,
@@ -366,7 +382,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::hashing::Overloaded;
+    use crate::{
+        hashing::Overloaded,
+        operations::{
+            ActivateUserError, DeleteUserError, DisableUserError, EnableUserError, GetUserError,
+            ListUsersError, RecordLoginError, Reference,
+        },
+    };
 
     fn unavailable() -> StorageError {
         StorageError::Unavailable("password=hunter2 at 10.0.0.1".into())
@@ -396,6 +418,10 @@ mod tests {
         Timestamp::from_timestamp(seconds, 1000).unwrap()
     }
 
+    fn suspect() -> ClockError {
+        ClockError::Suspect { service_time: at(61), reference: Reference::Database, reference_time: at(0) }
+    }
+
     fn refusals() -> [KeyRefusal; 4] {
         [
             KeyRefusal::Disabled,
@@ -417,6 +443,8 @@ mod tests {
             ("UsernameTaken", CreateInactiveUserError::UsernameTaken),
             ("EmailTaken", CreateInactiveUserError::EmailTaken),
             ("Overloaded", CreateInactiveUserError::Overloaded(Overloaded)),
+            ("Clock Suspect", CreateInactiveUserError::Clock(suspect())),
+            ("Clock Storage", CreateInactiveUserError::Clock(unavailable().into())),
             ("Template", CreateInactiveUserError::Template(template_error())),
             ("Storage Unavailable", CreateInactiveUserError::Storage(unavailable())),
             ("Storage Conflict", CreateInactiveUserError::Storage(conflict())),
@@ -473,11 +501,10 @@ mod tests {
         }
         add("ListUnverified", "UnknownSite", list_unverified(ListUnverifiedError::UnknownSite));
         add("ListUnverified", "Storage", list_unverified(ListUnverifiedError::Storage(unavailable())));
+        add("PurgeExpired", "Clock Suspect", purge_expired(PurgeExpiredError::Clock(suspect())));
+        add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
         add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
-        add("GetUser", "UserNotFound", get_user(GetUserError::UserNotFound, "alice"));
-        add("GetUser", "Storage", get_user(GetUserError::Storage(unavailable()), "alice"));
-        add("DisableUser", "UserNotFound", disable_user(DisableUserError::UserNotFound, user_id()));
-        add("DisableUser", "Storage", disable_user(DisableUserError::Storage(unavailable()), user_id()));
+        of_users(&mut add);
         let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
         add("any", "invalid request", invalid_request(violations()));
         add("any", "password", password_rejected(violations()));
@@ -487,6 +514,34 @@ mod tests {
         add("any", "draining", draining());
         add("any", "panic", internal(&unavailable()));
         all
+    }
+
+    /// Those of UserService.
+    fn of_users(add: &mut impl FnMut(&str, &str, Status)) {
+        add("GetUser", "UserNotFound", get_user(GetUserError::UserNotFound, "alice"));
+        add("GetUser", "Storage", get_user(GetUserError::Storage(unavailable()), "alice"));
+        add("ListUsers", "Storage", list_users(ListUsersError::Storage(unavailable())));
+        for (variant, error) in [
+            ("InFuture", RecordLoginError::InFuture),
+            ("UserNotFound", RecordLoginError::UserNotFound),
+            ("UserDisabled", RecordLoginError::UserDisabled),
+            ("Storage", RecordLoginError::Storage(unavailable())),
+        ] {
+            add("RecordLogin", variant, record_login(error, user_id()));
+        }
+        for (variant, error) in [
+            ("UserNotFound", ActivateUserError::UserNotFound),
+            ("UserDisabled", ActivateUserError::UserDisabled),
+            ("Storage", ActivateUserError::Storage(unavailable())),
+        ] {
+            add("ActivateUser", variant, activate_user(error, user_id()));
+        }
+        add("EnableUser", "UserNotFound", enable_user(EnableUserError::UserNotFound, user_id()));
+        add("EnableUser", "Storage", enable_user(EnableUserError::Storage(unavailable()), user_id()));
+        add("DeleteUser", "UserNotFound", delete_user(DeleteUserError::UserNotFound, user_id()));
+        add("DeleteUser", "Storage", delete_user(DeleteUserError::Storage(unavailable()), user_id()));
+        add("DisableUser", "UserNotFound", disable_user(DisableUserError::UserNotFound, user_id()));
+        add("DisableUser", "Storage", disable_user(DisableUserError::Storage(unavailable()), user_id()));
     }
 
     fn reason_of(status: &Status) -> String {
@@ -540,6 +595,14 @@ mod tests {
                 assert!(!told.contains(secret), "{error}: {told}");
             }
         }
+    }
+
+    #[test]
+    fn x22_a_suspect_clock_is_told_with_both_clocks() {
+        let metadata = clock(suspect()).get_error_details().error_info().unwrap().metadata.clone();
+        assert_eq!(metadata["service_time"], "1970-01-01T00:01:01.000001Z");
+        assert_eq!(metadata["reference"], "database");
+        assert_eq!(metadata["reference_time"], "1970-01-01T00:00:00.000001Z");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::{
-    proto::{UnverifiedFilter, get_user_request, send_activation_email_request},
+    proto::{self, UnverifiedFilter, get_user_request, send_activation_email_request},
     status,
 };
 use crate::domain::{
@@ -13,8 +13,8 @@ use crate::domain::{
     policy,
     site::SiteId,
     unverified,
-    user::{UserId, UserName},
-    username::Username,
+    user::{UserId, UserName, UserState},
+    username::{Username, UsernameKey},
 };
 
 /// The fields of one request that break a rule.
@@ -136,19 +136,41 @@ pub fn unverified_filter(
     let domain = present(&filter.email_domain);
     let email_domain = fields.check_optional("filter.email_domain", domain.as_deref(), EmailDomain::parse);
     let site = fields.check_optional("filter.site", present(&filter.site).as_deref(), SiteId::parse);
+    let prefix = username_prefix(fields, "filter.username_prefix", &filter.username_prefix);
+    let state = fields.check("filter.state", user_state(filter.state));
     Some(unverified::UnverifiedFilter {
         created_before: created_before?,
         created_after: created_after?,
         idle_since: idle_since?,
         expired: filter.expired,
         email_domain: email_domain?,
+        username_prefix: prefix?,
         site: site?,
+        state: state?,
         include_any_verified: !filter.exclude_any_verified.unwrap_or(true),
     })
 }
 
+/// What usernames begin with; `Some(None)` when all are meant, `None` when it is wrong.
+#[expect(clippy::option_option, reason = "absent and wrong are two things")]
+pub fn username_prefix(fields: &mut Fields, field: &str, prefix: &str) -> Option<Option<UsernameKey>> {
+    let prefix = (!prefix.is_empty()).then_some(prefix);
+    fields.check_optional(field, prefix, |text| Username::parse(text).map(|prefix| prefix.key().clone()))
+}
+
+/// The state that a condition names; `None` where it is unspecified.
+pub fn user_state(state: i32) -> Result<Option<UserState>, Invalid> {
+    match proto::UserState::try_from(state) {
+        Ok(proto::UserState::Unspecified) => Ok(None),
+        Ok(proto::UserState::Pending) => Ok(Some(UserState::Pending)),
+        Ok(proto::UserState::Active) => Ok(Some(UserState::Active)),
+        Ok(proto::UserState::Disabled) => Ok(Some(UserState::Disabled)),
+        Err(_) => Err(Invalid::new("must be one of UserState's values, or unspecified for all")),
+    }
+}
+
 /// An instant of the years 1 to 9999, cut to the microsecond (X21).
-fn timestamp(value: &prost_types::Timestamp) -> Result<Timestamp, Invalid> {
+pub fn timestamp(value: &prost_types::Timestamp) -> Result<Timestamp, Invalid> {
     let invalid = || Invalid::new("must be an instant of the years 1 to 9999, with 0 to 999,999,999 nanos");
     let nanos = u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(invalid)?;
     Timestamp::from_timestamp(value.seconds, nanos / 1000 * 1000)

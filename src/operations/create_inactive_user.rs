@@ -1,6 +1,6 @@
-//! CreateInactiveUser: R1 to R6, X2, X6 to X9.
+//! CreateInactiveUser: R1 to R6, X2, X6 to X9, X22.
 
-use super::Vestibule;
+use super::{ClockError, Vestibule};
 use crate::{
     domain::{
         Timestamp,
@@ -58,6 +58,9 @@ pub enum CreateInactiveUserError {
     /// Too many passwords wait to be hashed.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+    /// The username's holder would give way, but the clock can't be trusted (X22).
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// The mail can't be rendered.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -100,9 +103,17 @@ impl Vestibule {
             now,
             expire_time,
             mail,
+            give_way: false,
         };
-        let user = self.repository.register(&registration).await?.map_err(|refusal| match refusal {
-            RegisterRefusal::UsernameTaken => CreateInactiveUserError::UsernameTaken,
+        let mut outcome = self.repository.register(&registration).await?;
+        if outcome == Err(RegisterRefusal::UsernameExpired) {
+            self.check_clock(now).await?;
+            outcome = self.repository.register(&NewRegistration { give_way: true, ..registration }).await?;
+        }
+        let user = outcome.map_err(|refusal| match refusal {
+            RegisterRefusal::UsernameTaken | RegisterRefusal::UsernameExpired => {
+                CreateInactiveUserError::UsernameTaken
+            }
             RegisterRefusal::EmailTaken => CreateInactiveUserError::EmailTaken,
         })?;
         self.mail_queued.notify_one();

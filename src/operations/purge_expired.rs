@@ -1,10 +1,10 @@
-//! PurgeExpired: R15, R16, X16 to X18.
+//! PurgeExpired: R15, R16, X16 to X18, X22.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Vestibule;
+use super::{ClockError, Vestibule};
 use crate::{
     causes::Causes,
     domain::unverified::{PurgeLimit, PurgeScope, Purged, SAMPLE_SIZE},
@@ -35,6 +35,9 @@ pub struct PurgeExpired {
 /// Why nothing was purged.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeExpiredError {
+    /// The clock can't be trusted (X22).
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// The store failed before anybody was deleted.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -50,6 +53,7 @@ impl Vestibule {
             let sample = self.repository.list_purgeable(scope, SAMPLE_SIZE.min(limit)).await?;
             return Ok(Purged { count: count.min(limit), sample, more: count > limit });
         }
+        self.check_clock(scope.now).await?;
         let mut purged = Purged::default();
         let mut longest = Duration::ZERO;
         let mut held_looks = 0;

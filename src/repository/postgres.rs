@@ -1,6 +1,7 @@
 //! The store on Postgres, and what its parts share: the pool, the rows, the errors.
 
 mod outbox;
+mod page;
 mod registrations;
 mod unverified;
 mod users;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use super::{Repository, StorageError};
 use crate::domain::{
+    Timestamp,
     profile::RegistrationProfile,
     site::SiteId,
     user::{User, UserId, UserState},
@@ -82,6 +84,11 @@ impl Repository for PostgresRepository {
                 .await
                 .map_err(storage_error)?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, StorageError> {
+        let time = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.pool).await;
+        time.map(Some).map_err(storage_error)
     }
 
     async fn close(&self) {

@@ -21,8 +21,9 @@ pub trait Registrations {
     /// Creates a pending user, its primary unverified address, its profile and key, queues the mail if there is
     /// one, and appends `user_registered`: all of it, or nothing (R1, R6).
     ///
-    /// A pending user who holds the username, whose window is over and who has verified no address, is deleted in the
-    /// same transaction, with `user_deleted`; any other holder is a refusal (X7). Of concurrent calls with
+    /// A pending user who holds the username, whose window is over and who has verified no address, gives way: if the
+    /// registration says so, it is deleted in the same transaction, with `user_deleted`. Otherwise, as with any other
+    /// holder, there is a refusal (X7). Of concurrent calls with
     /// equal usernames at most one succeeds.
     async fn register(
         &self,
@@ -77,6 +78,8 @@ pub struct NewRegistration {
     pub expire_time: Timestamp,
     /// The activation mail, unless the caller delivers the key.
     pub mail: Option<NewMail>,
+    /// Whether a holder of the username whose window is over is deleted.
+    pub give_way: bool,
 }
 
 impl NewRegistration {
@@ -175,6 +178,8 @@ impl MailCount {
 pub enum RegisterRefusal {
     /// Somebody holds an equal username.
     UsernameTaken,
+    /// Somebody holds an equal username who would give way.
+    UsernameExpired,
     /// Somebody has verified the address.
     EmailTaken,
 }

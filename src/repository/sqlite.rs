@@ -1,6 +1,7 @@
 //! The store on SQLite, and what its parts share: the pools, the rows, the errors.
 
 mod outbox;
+mod page;
 mod registrations;
 mod unverified;
 mod users;
@@ -133,6 +134,10 @@ impl Repository for SqliteRepository {
                 .await
                 .map_err(storage_error)?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, StorageError> {
+        Ok(None)
     }
 
     async fn close(&self) {

@@ -34,8 +34,8 @@ pub(super) use {purgeable, purgeable_disabled};
 /// The part of a store that lists and purges.
 #[async_trait]
 pub trait Unverified {
-    /// A page of the users whose primary address is unverified and whom the filter selects, in the order
-    /// (`create_time`, `id`), behind `after` (U1 to U4).
+    /// A page of the users whose primary address is unverified and whom the filter selects, behind `after`: in the
+    /// order of their usernames where the filter has a prefix, else in the order (`create_time`, `id`) (U1 to U4).
     ///
     /// Every such user who is there all the while is on exactly one page, however many come and go.
     async fn list_unverified(
@@ -45,6 +45,9 @@ pub trait Unverified {
         size: PageSize,
         after: Option<PageKey>,
     ) -> Result<Page<User>, StorageError>;
+
+    /// How many users there are on all those pages together.
+    async fn count_unverified(&self, filter: &UnverifiedFilter, now: Timestamp) -> Result<u64, StorageError>;
 
     /// How many users a purge would delete, counted up to `limit`.
     async fn count_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<u32, StorageError>;

@@ -5,6 +5,7 @@ mod logs;
 mod purging;
 mod serving;
 mod settings;
+mod users;
 
 use std::process::Output;
 
@@ -20,6 +21,11 @@ on_each_store! {
     purging: [
         r15_the_command_purges_what_the_call_would,
         x18_a_dry_run_deletes_nobody,
+    ]
+    users: [
+        users_are_listed_in_every_form,
+        x1_a_user_is_shown_and_switched_by_hand,
+        a_user_is_deleted_only_with_yes,
     ]
     logs: [
         no_log_tells_a_secret,

@@ -14,6 +14,8 @@ mod racing;
 mod registering;
 mod schema;
 pub mod store;
+mod switching;
+mod users;
 
 /// Makes a test of each case for either store, `postgres::NAME` and `sqlite::NAME`.
 macro_rules! contract {
@@ -55,6 +57,7 @@ contract! {
         x7_usernames_equal_in_case_and_width_are_one,
         x7_an_expired_holder_gives_way_as_if_purged,
         r10_a_holder_gives_way_at_its_expiry_and_not_a_microsecond_earlier,
+        x7_an_expired_holder_stays_unless_the_registration_says_that_it_goes,
         x7_an_expired_holder_stays_if_the_new_email_is_taken,
         x7_a_holder_who_has_verified_any_address_keeps_the_username,
         x7_a_holder_without_a_profile_keeps_the_username,
@@ -129,6 +132,9 @@ contract! {
         u3_created_before_excludes_and_created_after_includes_the_instant,
         u3_expired_or_not_and_without_a_profile_neither,
         u3_by_email_domain_and_by_site,
+        u3_by_username_prefix_in_the_order_of_usernames,
+        u3_by_state,
+        u3_as_many_are_counted_as_are_listed,
         u3_all_conditions_must_hold,
         u4_pages_of_any_size_show_everybody_once_in_order,
         u4_a_page_of_nobody_is_the_last,
@@ -180,6 +186,23 @@ contract! {
         settling_one_mail_leaves_the_others_as_they_are,
         a_user_without_a_mail_has_none_to_claim,
     ]
+    switching: [
+        x1_a_pending_user_is_made_active_by_hand_and_nothing_verified,
+        x1_who_is_active_or_disabled_is_not_made_active_by_hand,
+        x1_enabling_takes_a_user_back_to_where_it_was,
+        x15_keys_that_died_with_a_disabling_stay_dead,
+        x16_who_is_pending_again_is_purged_once_expired_and_who_is_active_again_never,
+        x1_who_is_not_disabled_is_not_enabled,
+        x20_deleting_leaves_nothing_of_a_user_but_events,
+        u7_the_latest_login_counts_in_whatever_order_they_are_told,
+        u7_no_login_of_a_disabled_user_is_recorded,
+    ]
+    users: [
+        u3_users_are_listed_by_state_the_longest_registered_first,
+        u3_users_are_listed_by_prefix_in_the_order_of_usernames,
+        u4_pages_of_users_of_any_size_show_everybody_once,
+        u4_a_prefix_in_a_rare_state_examines_a_bounded_number_of_rows,
+    ]
     events: [
         x5_an_act_that_cannot_be_told_of_is_not_done,
     ]
@@ -193,6 +216,7 @@ contract! {
         x7_giving_way_and_a_purge_at_once_delete_once,
         x17_an_activation_and_a_purge_at_one_instant_never_both_nor_neither,
         x17_an_activation_and_a_disabling_come_one_after_the_other,
+        x17_a_purge_and_an_act_by_hand_at_one_instant_come_one_after_the_other,
         x15_keys_issued_at_once_are_five_at_most,
         x15_a_key_issued_beside_an_activation_is_spent_or_refused,
         x18_several_replicas_purge_at_once_and_each_user_goes_once,

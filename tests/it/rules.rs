@@ -1,5 +1,6 @@
 //! The rules as a caller meets them, on both stores: the real client, and a clock that stands where a test puts it.
 
+mod clock;
 mod deadlines;
 mod errors;
 mod expiry;
@@ -7,6 +8,7 @@ mod keys;
 mod listing;
 mod purging;
 mod storage;
+mod users;
 
 use chrono::Duration;
 use vestibule::domain::Timestamp;
@@ -54,6 +56,16 @@ on_each_store! {
         x18_a_limit_bounds_a_call_and_more_says_so,
         x18_a_sample_is_a_hundred_users_at_most,
         x18_a_purge_stops_before_its_callers_deadline,
+    ]
+    clock: [
+        x22_a_clock_that_jumped_neither_purges_nor_makes_give_way_until_it_agrees_again,
+        x22_a_minute_is_not_suspect_and_more_is,
+    ]
+    users: [
+        x1_a_user_is_switched_through_every_state,
+        u7_a_login_of_a_pending_user_ends_its_idleness,
+        u3_u4_users_are_listed_by_state_and_prefix_page_by_page,
+        u4_a_token_of_another_list_or_with_other_conditions_is_refused,
     ]
     deadlines: [
         a_deadline_that_passes_is_told_and_the_call_carried_out,

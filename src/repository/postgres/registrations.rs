@@ -36,6 +36,9 @@ impl Registrations for PostgresRepository {
             match self.look_for_refusal(registration).await? {
                 Holder::Verified => return Ok(Err(RegisterRefusal::EmailTaken)),
                 Holder::Keeps => return Ok(Err(RegisterRefusal::UsernameTaken)),
+                Holder::GivesWay(_) if !registration.give_way => {
+                    return Ok(Err(RegisterRefusal::UsernameExpired));
+                }
                 Holder::GivesWay(holder) => {
                     let mut transaction = self.begin("BEGIN").await?;
                     // Whether it still gives way, the deletion checks; if not, the insertion fails again.

@@ -2,15 +2,19 @@
 
 use async_trait::async_trait;
 
-use super::{PostgresRepository, lock_user, storage_error, user, user_columns};
+use sqlx::{Postgres, QueryBuilder, Transaction};
+
+use super::{PostgresRepository, lock_user, page::List, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
         email_address::EmailAddress,
-        user::{User, UserId, UserState},
+        event::EventKind,
+        page::{Page, PageKey, PageSize},
+        user::{User, UserFilter, UserId, UserState},
         username::UsernameKey,
     },
-    repository::{StorageError, Users},
+    repository::{StorageError, UserRefusal, Users},
 };
 
 #[async_trait]
@@ -80,30 +84,150 @@ impl Users for PostgresRepository {
         .collect()
     }
 
+    async fn list_users(
+        &self,
+        filter: &UserFilter,
+        size: PageSize,
+        after: Option<PageKey>,
+    ) -> Result<Page<User>, StorageError> {
+        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        filter.page(&mut transaction, size, after.as_ref()).await
+    }
+
+    async fn activate_user(
+        &self,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<Result<User, UserRefusal>, StorageError> {
+        let mut transaction = self.begin("BEGIN").await?;
+        let Some(locked) = lock_user(&mut transaction, id).await? else {
+            return Ok(Err(UserRefusal::UserNotFound));
+        };
+        match locked.state {
+            UserState::Disabled => return Ok(Err(UserRefusal::Disabled)),
+            UserState::Active => return Ok(Ok(locked)),
+            UserState::Pending => {}
+        }
+        let switched = User { state: UserState::Active, activate_time: Some(now), ..locked };
+        switch(transaction, switched, EventKind::UserActivated, now).await.map(Ok)
+    }
+
     async fn disable_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError> {
         let mut transaction = self.begin("BEGIN").await?;
         let Some(locked) = lock_user(&mut transaction, id).await? else { return Ok(None) };
         if locked.state == UserState::Disabled {
             return Ok(Some(locked));
         }
-        let disabled = sqlx::query(concat!(
-            "WITH disabled AS (
-                 UPDATE users SET state = 'DISABLED', disable_time = $2 WHERE id = $1 RETURNING ",
+        let switched = User { state: UserState::Disabled, disable_time: Some(now), ..locked };
+        switch(transaction, switched, EventKind::UserDisabled, now).await.map(Some)
+    }
+
+    async fn enable_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError> {
+        let mut transaction = self.begin("BEGIN").await?;
+        let Some(locked) = lock_user(&mut transaction, id).await? else { return Ok(None) };
+        if locked.state != UserState::Disabled {
+            return Ok(Some(locked));
+        }
+        let was_active = locked.activate_time.is_some();
+        if !was_active {
+            sqlx::query("DELETE FROM activation_keys WHERE user_id = $1")
+                .bind(id.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(storage_error)?;
+        }
+        let state = if was_active { UserState::Active } else { UserState::Pending };
+        let switched = User { state, disable_time: None, ..locked };
+        switch(transaction, switched, EventKind::UserEnabled, now).await.map(Some)
+    }
+
+    async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError> {
+        sqlx::query(concat!(
+            "WITH gone AS (
+                 DELETE FROM users WHERE id = $1 RETURNING ",
             user_columns!(),
             "
              ), new_event AS (
-                 INSERT INTO events (kind, create_time, user_id) SELECT 'user_disabled', $2, id FROM disabled
+                 INSERT INTO events (kind, create_time, user_id, deletion_reason)
+                 SELECT 'user_deleted', $2, id, 'requested' FROM gone
              )
              SELECT ",
             user_columns!(),
-            " FROM disabled"
+            " FROM gone"
         ))
         .bind(id.0)
         .bind(now)
-        .fetch_one(&mut *transaction)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(storage_error)?
+        .as_ref()
+        .map(user)
+        .transpose()
+    }
+
+    async fn record_login(
+        &self,
+        id: UserId,
+        login_time: Timestamp,
+    ) -> Result<Result<User, UserRefusal>, StorageError> {
+        let recorded = sqlx::query(concat!(
+            "UPDATE users SET last_login_time = greatest(last_login_time, $2)
+             WHERE id = $1 AND state <> 'DISABLED' RETURNING ",
+            user_columns!()
+        ))
+        .bind(id.0)
+        .bind(login_time)
+        .fetch_optional(&self.pool)
         .await
         .map_err(storage_error)?;
-        transaction.commit().await.map_err(storage_error)?;
-        Ok(Some(user(&disabled)?))
+        match recorded {
+            Some(row) => Ok(Ok(user(&row)?)),
+            None if self.find_user(id).await?.is_some() => Ok(Err(UserRefusal::Disabled)),
+            None => Ok(Err(UserRefusal::UserNotFound)),
+        }
     }
+}
+
+impl List for UserFilter {
+    fn username_prefix(&self) -> Option<&UsernameKey> {
+        self.username_prefix.as_ref()
+    }
+
+    fn push_served(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(state) = self.state {
+            query.push(" AND state = ").push_bind(state.as_str());
+        }
+    }
+
+    fn push_residual(&self, query: &mut QueryBuilder<Postgres>) {
+        if self.username_prefix.is_some() {
+            self.push_served(query);
+        }
+    }
+}
+
+/// Writes the state of a locked user and since when, says so in an event, and commits.
+async fn switch(
+    mut transaction: Transaction<'_, Postgres>,
+    switched: User,
+    kind: EventKind,
+    now: Timestamp,
+) -> Result<User, StorageError> {
+    sqlx::query("UPDATE users SET state = $2, activate_time = $3, disable_time = $4 WHERE id = $1")
+        .bind(switched.id.0)
+        .bind(switched.state.as_str())
+        .bind(switched.activate_time)
+        .bind(switched.disable_time)
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ($1, $2, $3)")
+        .bind(kind.as_str())
+        .bind(now)
+        .bind(switched.id.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+    transaction.commit().await.map_err(storage_error)?;
+    Ok(switched)
 }

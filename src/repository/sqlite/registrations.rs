@@ -31,6 +31,9 @@ impl Registrations for SqliteRepository {
         match look_for_refusal(&mut transaction, registration).await? {
             Holder::Verified => return Ok(Err(RegisterRefusal::EmailTaken)),
             Holder::Keeps => return Ok(Err(RegisterRefusal::UsernameTaken)),
+            Holder::GivesWay(_) if !registration.give_way => {
+                return Ok(Err(RegisterRefusal::UsernameExpired));
+            }
             Holder::GivesWay(holder) => give_way(&mut transaction, holder, registration).await?,
             Holder::Gone => {}
         }

@@ -3,17 +3,18 @@
 use async_trait::async_trait;
 use sqlx::{Executor, QueryBuilder, Sqlite};
 
-use super::{SqliteRepository, id, instant, storage_error, user, user_columns};
+use super::{SqliteRepository, page::List, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
         page::{Page, PageKey, PageSize},
         unverified::{PurgeScope, UnverifiedFilter},
         user::User,
+        username::UsernameKey,
     },
     repository::{
         StorageError, Unverified,
-        unverified::{MAX_ROWS_EXAMINED, purgeable, purgeable_disabled},
+        unverified::{purgeable, purgeable_disabled},
     },
 };
 
@@ -26,32 +27,17 @@ impl Unverified for SqliteRepository {
         size: PageSize,
         after: Option<PageKey>,
     ) -> Result<Page<User>, StorageError> {
-        // One snapshot, so that the last row examined is the same for both queries.
         let mut transaction = self.readers.begin().await.map_err(storage_error)?;
-        let mut query = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM (SELECT * FROM users"));
-        push_served(&mut query, filter, after);
-        query.push(" ORDER BY create_time, id LIMIT ").push_bind(i64::from(MAX_ROWS_EXAMINED));
-        query.push(") AS examined WHERE true");
-        push_residual(&mut query, filter, now);
-        query
-            .push(" ORDER BY create_time, id LIMIT ")
-            .push_bind(i64::try_from(size.get() + 1).unwrap_or(i64::MAX));
-        let rows = query.build().fetch_all(&mut *transaction).await.map_err(storage_error)?;
-        let mut items = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
-        if items.len() > size.get() {
-            items.truncate(size.get());
-            let next = items.last().map(|user| PageKey { create_time: user.create_time, id: user.id.0 });
-            return Ok(Page { items, next });
-        }
-        let mut query = QueryBuilder::new("SELECT create_time, id FROM users");
-        push_served(&mut query, filter, after);
-        query.push(" ORDER BY create_time, id LIMIT 1 OFFSET ").push_bind(i64::from(MAX_ROWS_EXAMINED) - 1);
-        let last_examined = query.build().fetch_optional(&mut *transaction).await.map_err(storage_error)?;
-        let next = match last_examined {
-            None => None,
-            Some(row) => Some(PageKey { create_time: instant(&row, "create_time")?, id: id(&row, "id")? }),
-        };
-        Ok(Page { items, next })
+        UnverifiedList { filter, now }.page(&mut transaction, size, after.as_ref()).await
+    }
+
+    async fn count_unverified(&self, filter: &UnverifiedFilter, now: Timestamp) -> Result<u64, StorageError> {
+        let list = UnverifiedList { filter, now };
+        let mut query = QueryBuilder::new("SELECT count(*) FROM users");
+        list.push_walk(&mut query, None);
+        list.push_residual(&mut query);
+        let count: i64 = query.build_query_scalar().fetch_one(&self.readers).await.map_err(storage_error)?;
+        Ok(count.unsigned_abs())
     }
 
     async fn count_purgeable(&self, scope: PurgeScope, limit: u32) -> Result<u32, StorageError> {
@@ -173,52 +159,65 @@ async fn fetch_users(
         .collect()
 }
 
-/// The conditions that an index walks along; what it passes over is bounded by what they return.
-fn push_served(query: &mut QueryBuilder<Sqlite>, filter: &UnverifiedFilter, after: Option<PageKey>) {
-    query.push(" WHERE NOT email_verified");
-    if let Some(after) = after {
-        query.push(" AND (create_time, id) > (").push_bind(after.create_time.timestamp_micros());
-        query.push(", ").push_bind(after.id).push(")");
-    }
-    if let Some(created_after) = filter.created_after {
-        query.push(" AND create_time >= ").push_bind(created_after.timestamp_micros());
-    }
-    if let Some(created_before) = filter.created_before {
-        query.push(" AND create_time < ").push_bind(created_before.timestamp_micros());
-    }
-    if let Some(domain) = &filter.email_domain {
-        query.push(" AND email_domain = ").push_bind(domain.as_str().to_owned());
-    } else if let Some(site) = &filter.site {
-        query.push(" AND site = ").push_bind(site.as_str().to_owned());
-    }
+/// The never-verified users whom a filter selects at an instant.
+struct UnverifiedList<'a> {
+    filter: &'a UnverifiedFilter,
+    now: Timestamp,
 }
 
-/// The conditions that are checked row by row, on a bounded number of rows.
-fn push_residual(query: &mut QueryBuilder<Sqlite>, filter: &UnverifiedFilter, now: Timestamp) {
-    if let (Some(_), Some(site)) = (&filter.email_domain, &filter.site) {
-        query.push(" AND site = ").push_bind(site.as_str().to_owned());
+impl List for UnverifiedList<'_> {
+    fn username_prefix(&self) -> Option<&UsernameKey> {
+        self.filter.username_prefix.as_ref()
     }
-    if !filter.include_any_verified {
-        query.push(" AND NOT any_email_verified");
+
+    fn push_served(&self, query: &mut QueryBuilder<Sqlite>) {
+        query.push(" AND NOT email_verified");
+        if let Some(created_after) = self.filter.created_after {
+            query.push(" AND create_time >= ").push_bind(created_after.timestamp_micros());
+        }
+        if let Some(created_before) = self.filter.created_before {
+            query.push(" AND create_time < ").push_bind(created_before.timestamp_micros());
+        }
+        // Each has an index of its own; of two, one is walked and the other checked.
+        if let Some(domain) = &self.filter.email_domain {
+            query.push(" AND email_domain = ").push_bind(domain.as_str().to_owned());
+        } else if let Some(site) = &self.filter.site {
+            query.push(" AND site = ").push_bind(site.as_str().to_owned());
+        }
     }
-    if let Some(idle_since) = filter.idle_since {
-        query
-            .push(" AND (last_login_time IS NULL OR last_login_time < ")
-            .push_bind(idle_since.timestamp_micros())
-            .push(")");
-    }
-    match filter.expired {
-        None => {}
-        Some(true) => {
+
+    fn push_residual(&self, query: &mut QueryBuilder<Sqlite>) {
+        if self.filter.username_prefix.is_some() {
+            self.push_served(query);
+        }
+        if let (Some(_), Some(site)) = (&self.filter.email_domain, &self.filter.site) {
+            query.push(" AND site = ").push_bind(site.as_str().to_owned());
+        }
+        if let Some(state) = self.filter.state {
+            query.push(" AND state = ").push_bind(state.as_str());
+        }
+        if !self.filter.include_any_verified {
+            query.push(" AND NOT any_email_verified");
+        }
+        if let Some(idle_since) = self.filter.idle_since {
             query
-                .push(" AND (profile_activate_time IS NOT NULL OR profile_expire_time <= ")
-                .push_bind(now.timestamp_micros())
+                .push(" AND (last_login_time IS NULL OR last_login_time < ")
+                .push_bind(idle_since.timestamp_micros())
                 .push(")");
         }
-        Some(false) => {
-            query
-                .push(" AND profile_activate_time IS NULL AND profile_expire_time > ")
-                .push_bind(now.timestamp_micros());
+        match self.filter.expired {
+            None => {}
+            Some(true) => {
+                query
+                    .push(" AND (profile_activate_time IS NOT NULL OR profile_expire_time <= ")
+                    .push_bind(self.now.timestamp_micros())
+                    .push(")");
+            }
+            Some(false) => {
+                query
+                    .push(" AND profile_activate_time IS NULL AND profile_expire_time > ")
+                    .push_bind(self.now.timestamp_micros());
+            }
         }
     }
 }

@@ -19,6 +19,21 @@ use crate::{
     },
 };
 
+/// A user as the command shows it.
+const USER_FIELDS: [&str; 11] = [
+    "activate_time",
+    "active",
+    "create_time",
+    "disable_time",
+    "email",
+    "expire_time",
+    "id",
+    "last_login_time",
+    "site",
+    "state",
+    "username",
+];
+
 /// A server whose keys expire at once, with five users whose have.
 struct Expired {
     folder: TempDir,
@@ -134,7 +149,7 @@ fn command(expired: &Expired, store: &Store, arguments: &[&str]) -> Value {
     let sample = result["sample"].as_array().unwrap();
     for user in sample {
         let keys: Vec<_> = user.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["create_time", "email", "expire_time", "id", "state", "username"]);
+        assert_eq!(keys, USER_FIELDS);
     }
     let usernames: Vec<_> = sample.iter().map(|user| &user["username"]).collect();
     json!([result["purge_count"], usernames, result["more"]])

@@ -7,7 +7,7 @@ use vestibule::{
         page::{PageKey, PageSize},
         site::SiteId,
         unverified::UnverifiedFilter,
-        user::User,
+        user::{User, UserState},
     },
     repository::NewRegistration,
 };
@@ -15,7 +15,7 @@ use vestibule::{
 use super::{
     people::{
         activate_by_hand, activation, log_in, register, register_active, register_at, registration_at,
-        seconds, start, tick, verify_another_address, window,
+        seconds, start, tick, username, verify_another_address, window,
     },
     store::Store,
 };
@@ -187,6 +187,71 @@ pub async fn u3_by_email_domain_and_by_site(store: Store) {
     assert_eq!(listed(&store, &by_both).await, ["a"]);
 }
 
+fn prefixed(prefix: &str) -> UnverifiedFilter {
+    UnverifiedFilter { username_prefix: Some(username(prefix).key().clone()), ..UnverifiedFilter::default() }
+}
+
+pub async fn u3_by_username_prefix_in_the_order_of_usernames(store: Store) {
+    register_each(&store, &["mike", "ann", "Mia", "mi", "m", "mj"]).await;
+    register(&store, "mi\u{e9}", "mie@example.com").await;
+    let (_, key) = register(&store, "mick", "mick@example.com").await;
+    store.activate(&activation(key, start() + seconds(9))).await.unwrap().unwrap();
+    assert_eq!(listed(&store, &prefixed("mi")).await, ["mi", "Mia", "mike", "mi\u{e9}"]);
+    assert_eq!(listed(&store, &prefixed("MI")).await, ["mi", "Mia", "mike", "mi\u{e9}"]);
+    assert_eq!(listed(&store, &prefixed("mike")).await, ["mike"]);
+    assert_eq!(listed(&store, &prefixed("mike1")).await, [""; 0]);
+    // Neither is a pattern.
+    for text in ["%", "_", "m%", "m_k"] {
+        assert_eq!(listed(&store, &prefixed(text)).await, [""; 0], "{text}");
+    }
+    for page_size in [1, 2, 3, 4, 5] {
+        let (walked, _) = walk(&store, &prefixed("mi"), page_size).await;
+        let names: Vec<_> = walked.into_iter().map(|user| user.username).collect();
+        assert_eq!(names, ["mi", "Mia", "mike", "mi\u{e9}"], "pages of {page_size}");
+    }
+}
+
+pub async fn u3_by_state(store: Store) {
+    let users = register_each(&store, &["pending", "by-hand", "disabled"]).await;
+    activate_by_hand(&store, &users[1], start() + seconds(9)).await;
+    store.disable_user(users[2].id, start() + seconds(9)).await.unwrap().unwrap();
+    for (state, name) in
+        [(UserState::Pending, "pending"), (UserState::Active, "by-hand"), (UserState::Disabled, "disabled")]
+    {
+        let filter = UnverifiedFilter { state: Some(state), ..UnverifiedFilter::default() };
+        assert_eq!(listed(&store, &filter).await, [name]);
+    }
+}
+
+pub async fn u3_as_many_are_counted_as_are_listed(store: Store) {
+    fill(&store, MANY, false).await;
+    let users = register_each(&store, &["none", "other", "busy"]).await;
+    verify_another_address(&store, &users[1], "second@example.com").await;
+    log_in(&store, &users[2], start() + seconds(50)).await;
+    register_active(&store, "verified", "verified@example.com").await;
+    let default = UnverifiedFilter::default;
+    for (filter, count) in [
+        (default(), 10_052),
+        (UnverifiedFilter { include_any_verified: true, ..default() }, 10_053),
+        (UnverifiedFilter { idle_since: Some(start() + seconds(50)), ..default() }, 10_051),
+        (UnverifiedFilter { expired: Some(false), ..default() }, 2),
+        (UnverifiedFilter { expired: Some(true), ..default() }, 0),
+        (UnverifiedFilter { state: Some(UserState::Active), ..default() }, 0),
+        (UnverifiedFilter { created_before: Some(start() + tick()), ..default() }, 1),
+        (prefixed("filler1"), 1_162),
+        (UnverifiedFilter { expired: Some(false), ..prefixed("b") }, 1),
+        (UnverifiedFilter { email_domain: Some(EmailDomain::parse("example.com").unwrap()), ..default() }, 2),
+    ] {
+        assert_eq!(
+            store.count_unverified(&filter, start() + seconds(60)).await.unwrap(),
+            count,
+            "{filter:?}"
+        );
+        let (walked, _) = walk(&store, &filter, 1000).await;
+        assert_eq!(walked.len() as u64, count, "{filter:?}");
+    }
+}
+
 pub async fn u3_all_conditions_must_hold(store: Store) {
     let users = register_each(&store, &["early", "wanted", "busy", "other", "late"]).await;
     log_in(&store, &users[2], start() + seconds(50)).await;
@@ -200,7 +265,9 @@ pub async fn u3_all_conditions_must_hold(store: Store) {
         idle_since: Some(start() + seconds(50)),
         expired: Some(true),
         email_domain: Some(EmailDomain::parse("example.com").unwrap()),
+        username_prefix: Some(username("W").key().clone()),
         site: Some(SiteId::parse("default").unwrap()),
+        state: Some(UserState::Pending),
         include_any_verified: false,
     };
     let now = start() + seconds(3) + window();
@@ -229,7 +296,7 @@ pub async fn u4_a_page_of_nobody_is_the_last(store: Store) {
     let page = store.list_unverified(&UnverifiedFilter::default(), start(), size(1), None).await.unwrap();
     assert!(page.items.is_empty() && page.next.is_none());
     let (alice, _) = register(&store, "alice", "alice@example.com").await;
-    let after = PageKey { create_time: alice.create_time, id: alice.id.0 };
+    let after = PageKey::Created { create_time: alice.create_time, id: alice.id.0 };
     let filter = UnverifiedFilter::default();
     let page = store.list_unverified(&filter, start(), size(1), Some(after)).await.unwrap();
     assert!(page.items.is_empty() && page.next.is_none());
@@ -243,7 +310,7 @@ pub async fn u4_nobody_is_skipped_or_shown_twice_while_users_come_and_go(store: 
         let page =
             store.list_unverified(&UnverifiedFilter::default(), start(), size(3), after).await.unwrap();
         // Whoever the key points at goes, and so does the one after; others come before, there, and behind.
-        if let Some(PageKey { create_time, id }) = page.next {
+        if let Some(PageKey::Created { create_time, id }) = page.next {
             store.execute(format!("DELETE FROM users WHERE id = {}", store.id(id))).await;
             for (place, now) in
                 [("before", start() - seconds(1)), ("there", create_time), ("behind", start() + seconds(99))]
@@ -276,7 +343,8 @@ pub async fn u4_a_page_examines_a_bounded_number_of_rows_and_says_where_it_stopp
     let first = store.list_unverified(&filter, start(), size(10), None).await.unwrap();
     assert!(first.items.is_empty());
     let next = first.next.expect("there is more to examine");
-    assert_eq!(next.create_time, start() + tick() * 10_000);
+    let PageKey::Created { create_time, .. } = next else { panic!("{next:?}") };
+    assert_eq!(create_time, start() + tick() * 10_000);
     let second = store.list_unverified(&filter, start(), size(10), Some(next)).await.unwrap();
     assert_eq!((second.items, second.next), (vec![wanted], None));
 }

@@ -96,6 +96,7 @@ pub fn registration_at(name: &str, address: &str, now: Timestamp) -> NewRegistra
         now,
         expire_time: now + window(),
         mail: Some(mail(now + window())),
+        give_way: true,
     }
 }
 

@@ -203,6 +203,44 @@ pub async fn x17_an_activation_and_a_disabling_come_one_after_the_other(store: S
     }
 }
 
+pub async fn x17_a_purge_and_an_act_by_hand_at_one_instant_come_one_after_the_other(store: Store) {
+    let now = start() + window();
+    for round in 0..40 {
+        let (name, address) = (format!("alice{round}"), format!("alice{round}@example.com"));
+        let (alice, _) = register(&store, &name, &address).await;
+        let mut outcomes = at_once(&store, 2, |store, number| async move {
+            let outcome = match (number, round % 4) {
+                (0, _) => store.purge(scope(now), 10).await.unwrap().len() == 1,
+                (_, 0) => store.activate_user(alice.id, now).await.unwrap().is_ok(),
+                (_, 1) => store.disable_user(alice.id, now).await.unwrap().is_some(),
+                (_, 2) => store.delete_user(alice.id, now).await.unwrap().is_some(),
+                _ => {
+                    // A login spares nobody; but it is told of a user who is there, or refused.
+                    store.record_login(alice.id, now).await.unwrap().is_err()
+                }
+            };
+            (number, outcome)
+        })
+        .await;
+        outcomes.sort_unstable();
+        let [(_, purged), (_, acted)] = outcomes[..] else { panic!("{outcomes:?}") };
+        let found = find(&store, &alice).await;
+        if round % 4 == 3 {
+            // A purge passes over whom the login holds, and takes them the next time.
+            let later = store.purge(scope(now), 10).await.unwrap();
+            assert_eq!(purged, later.is_empty(), "round {round}");
+            assert_eq!(store.count("users WHERE state = 'PENDING'").await, 0);
+        } else {
+            assert!(purged != acted, "round {round}: purged {purged}, acted {acted}");
+            assert_eq!(found.is_some(), acted && round % 4 != 2, "round {round}");
+        }
+        let found = find(&store, &alice).await;
+        let deletions = store.events(alice.id.0).await;
+        let deletions = deletions.iter().filter(|event| event.starts_with("user_deleted")).count();
+        assert_eq!(deletions, usize::from(found.is_none()), "round {round}");
+    }
+}
+
 pub async fn x15_keys_issued_at_once_are_five_at_most(store: Store) {
     let (alice, _) = register(&store, "alice", "alice@example.com").await;
     at_once(&store, 20, |store, number| {

@@ -2,7 +2,7 @@
 
 use vestibule::{
     domain::{activation_key::KeyDigest, mail::MailId, user::User},
-    repository::{RegisterRefusal, StorageError},
+    repository::{NewRegistration, RegisterRefusal, StorageError},
 };
 
 use super::{
@@ -114,6 +114,17 @@ pub async fn r10_a_holder_gives_way_at_its_expiry_and_not_a_microsecond_earlier(
     assert_eq!(store.register(&early).await.unwrap().unwrap_err(), RegisterRefusal::UsernameTaken);
     let due = registration_at("alice", "new@example.com", start() + window());
     store.register(&due).await.unwrap().unwrap();
+}
+
+pub async fn x7_an_expired_holder_stays_unless_the_registration_says_that_it_goes(store: Store) {
+    register(&store, "alice", "alice@example.com").await;
+    let before = store.contents().await;
+    let now = start() + window();
+    let asking = NewRegistration { give_way: false, ..registration_at("Alice", "new@example.com", now) };
+    assert_eq!(store.register(&asking).await.unwrap(), Err(RegisterRefusal::UsernameExpired));
+    assert_eq!(store.contents().await, before);
+    let early = NewRegistration { now: now - tick(), ..asking };
+    assert_eq!(store.register(&early).await.unwrap(), Err(RegisterRefusal::UsernameTaken));
 }
 
 pub async fn x7_an_expired_holder_stays_if_the_new_email_is_taken(store: Store) {

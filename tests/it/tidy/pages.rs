@@ -206,7 +206,7 @@ fn lists(house: &House) -> Problems {
         .unwrap_or_default()
         .lines()
         .map(str::trim)
-        .filter(|line| !line.starts_with('/') && !line.is_empty());
+        .filter(|line| !line.starts_with(['/', '#']) && !line.is_empty());
     let commands = commands
         .map(|line| kebab_case(line.split(['(', ',']).next().unwrap_or_default()))
         .collect::<Vec<_>>();

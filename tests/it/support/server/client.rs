@@ -11,12 +11,15 @@ use uuid::Uuid;
 use vestibule::{
     domain::Timestamp,
     grpc::proto::{
-        ActivateRequest, ActivateResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
+        ActivateRequest, ActivateResponse, ActivateUserRequest, ActivateUserResponse, CountUnverifiedRequest,
+        CountUnverifiedResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
         CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
-        DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DisableUserRequest,
-        DisableUserResponse, GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest,
-        GetUserResponse, InspectActivationKeyRequest, InspectActivationKeyResponse, ListUnverifiedRequest,
-        ListUnverifiedResponse, MailState, PurgeExpiredRequest, PurgeExpiredResponse, RegistrationProfile,
+        DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DeleteUserRequest,
+        DeleteUserResponse, DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
+        GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest, GetUserResponse,
+        InspectActivationKeyRequest, InspectActivationKeyResponse, ListUnverifiedRequest,
+        ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState, PurgeExpiredRequest,
+        PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse, RegistrationProfile,
         ReissueActivationKeyRequest, ReissueActivationKeyResponse, SendActivationEmailRequest,
         SendActivationEmailResponse, User, get_user_request,
         registration_service_client::RegistrationServiceClient, send_activation_email_request,
@@ -58,12 +61,18 @@ impl Client {
         create_registration_profile(CreateRegistrationProfileRequest) -> CreateRegistrationProfileResponse,
         delete_registration_profile(DeleteRegistrationProfileRequest) -> DeleteRegistrationProfileResponse,
         list_unverified(ListUnverifiedRequest) -> ListUnverifiedResponse,
+        count_unverified(CountUnverifiedRequest) -> CountUnverifiedResponse,
         purge_expired(PurgeExpiredRequest) -> PurgeExpiredResponse,
     }
 
     calls! { users:
         get_user(GetUserRequest) -> GetUserResponse,
+        list_users(ListUsersRequest) -> ListUsersResponse,
+        record_login(RecordLoginRequest) -> RecordLoginResponse,
+        activate_user(ActivateUserRequest) -> ActivateUserResponse,
         disable_user(DisableUserRequest) -> DisableUserResponse,
+        enable_user(EnableUserRequest) -> EnableUserResponse,
+        delete_user(DeleteUserRequest) -> DeleteUserResponse,
     }
 
     /// A client over this connection.
