@@ -17,6 +17,7 @@ mod cli;
 mod contract;
 mod crash;
 mod journeys;
+mod million;
 mod races;
 mod rules;
 mod smtp;

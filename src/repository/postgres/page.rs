@@ -47,7 +47,9 @@ pub(super) trait List {
         query.push(") AS examined WHERE true");
         self.push_residual(&mut query);
         query.push(order).push(" LIMIT ").push_bind(i64::try_from(size.get() + 1).unwrap_or(i64::MAX));
-        let rows = query.build().fetch_all(&mut **transaction).await.map_err(storage_error)?;
+        // Planned for its arguments each time: a plan for any would suit common ones, and walk past everybody for rare ones.
+        let rows =
+            query.build().persistent(false).fetch_all(&mut **transaction).await.map_err(storage_error)?;
         let mut items = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
         if items.len() > size.get() {
             items.truncate(size.get());
@@ -57,7 +59,12 @@ pub(super) trait List {
         let mut query = QueryBuilder::new("SELECT create_time, id, username_key FROM users");
         self.push_walk(&mut query, after);
         query.push(order).push(" LIMIT 1 OFFSET ").push_bind(i64::from(MAX_ROWS_EXAMINED) - 1);
-        let last_examined = query.build().fetch_optional(&mut **transaction).await.map_err(storage_error)?;
+        let last_examined = query
+            .build()
+            .persistent(false)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(storage_error)?;
         Ok(Page { items, next: last_examined.map(|row| self.page_key(&row)).transpose()? })
     }
 

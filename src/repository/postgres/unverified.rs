@@ -36,7 +36,12 @@ impl Unverified for PostgresRepository {
         let mut query = QueryBuilder::new("SELECT count(*) FROM users");
         list.push_walk(&mut query, None);
         list.push_residual(&mut query);
-        let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await.map_err(storage_error)?;
+        let count: i64 = query
+            .build_query_scalar()
+            .persistent(false)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(storage_error)?;
         Ok(count.unsigned_abs())
     }
 
