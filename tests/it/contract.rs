@@ -7,7 +7,7 @@ mod finding;
 mod holding;
 mod listing;
 mod outbox;
-mod people;
+pub mod people;
 mod profiles;
 mod purging;
 mod racing;

@@ -97,8 +97,9 @@ impl Plan {
     }
 
     /// Whether a table was read from its beginning, without an index.
-    pub fn reads_the_whole_table(&self) -> bool {
-        nodes(&self.0).into_iter().any(|node| node["Node Type"] == "Seq Scan")
+    pub fn reads_the_whole(&self, table: &str) -> bool {
+        let is_scan = |node: &Value| node["Node Type"] == "Seq Scan" && node["Relation Name"] == table;
+        nodes(&self.0).into_iter().any(is_scan)
     }
 }
 
