@@ -52,6 +52,8 @@ pub struct Database {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Grpc {
     pub listen: SocketAddr,
+    pub max_connections: u64,
+    pub call_seconds: u64,
     pub drain_seconds: u64,
 }
 

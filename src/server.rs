@@ -1,53 +1,58 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
-use std::{
-    error::Error as _,
-    fs,
-    io::{self, Write as _},
-    net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod incoming;
+mod settings;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use tonic::{service::Routes, transport};
 
+use self::incoming::{Cuts, Incoming, Patience};
 use crate::{
     causes::Causes,
-    clock::{Clock, ClockGuard, SystemClock},
-    config::{self, ConfigError, Sender, Settings},
-    domain::{
-        Invalid,
-        policy::ActivationDays,
-        site::{Site, SiteId, Sites},
-    },
-    grpc::{self, Calls, Health, front::Anonymous, front::FrontDoor},
-    hashing::PasswordHasher,
-    mail::{self, MailSender, console::ConsoleSender, file::FileSender, smtp::SmtpSender},
-    operations::Vestibule,
+    clock::{Clock, SystemClock},
+    config::Settings,
+    grpc::{self, Calls, Health, front::FrontDoor},
+    mail::MailSender,
     random::{Random, SystemRandom},
-    repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
-    sealing::Keyring,
-    templates::Templates,
+    repository::Repository,
     workers::{Workers, mail_outbox::MailOutbox},
 };
+
+pub use settings::{open_repository, vestibule};
 
 /// How often the database is asked whether it is there.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How many calls one connection may have open at once.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
+/// How long the headers of a call may be, names and values together, in bytes.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How long a frame may be, in bytes: the least that HTTP/2 allows to ask for.
+const MAX_FRAME_BYTES: u32 = 16 * 1024;
+/// How much of a request a peer may send ahead of its being read, in bytes: a whole one, for a call and …
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// … some of them for a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// How many calls that it has taken back a peer may have waiting; with more it is hung up on.
+const MAX_PENDING_RESETS: usize = 20;
+/// How many calls a peer may have ended by breaking the protocol; with more it is hung up on. Without a number
+/// of ours there would be no limit.
+const MAX_ERROR_RESETS: usize = 100;
 /// How long the peer of an HTTP/2 connection may be silent: a ping after, and the answer within.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
+/// How long a peer may keep a connection waiting.
+const PATIENCE: Patience = Patience { preface: Duration::from_secs(10), write: Duration::from_secs(30) };
+/// How long the last answers of a drain have to get out before every connection is cut.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How long a stop may go on after the drain's time is over.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// What stands outside the settings: time, chance, and for `dev` and tests a sender of their own.
 #[derive(Clone)]
@@ -69,6 +74,16 @@ pub struct Server {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
+/// What a drain has to bring to an end.
+struct Running {
+    serving: JoinHandle<Result<(), transport::Error>>,
+    calls: Calls,
+    workers: Workers,
+    health: Health,
+    repository: Arc<dyn Repository>,
+    cuts: Cuts,
+}
+
 impl Default for Outside {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock::default()), random: Arc::new(SystemRandom), sender: None }
@@ -78,15 +93,13 @@ impl Default for Outside {
 impl Server {
     /// Builds everything and starts to listen. Health says `NOT_SERVING` until the database answers.
     pub async fn start(settings: &Settings, outside: Outside) -> anyhow::Result<Self> {
-        check_spans(settings)?;
+        settings::check_ranges(settings)?;
         let repository = open_repository(settings).await?;
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {
             Some(sender) => Arc::clone(sender),
-            None => mail_sender(settings)?,
+            None => settings::mail_sender(settings)?,
         };
-        let health = Health::new().await;
-        let workers = Workers::default();
         let outbox = MailOutbox {
             repository: Arc::clone(&vestibule.repository),
             sender,
@@ -96,19 +109,22 @@ impl Server {
             mail_queued: Arc::clone(&vestibule.mail_queued),
             attempt_timeout: Duration::from_secs(settings.mail.timeout_seconds),
         };
-        let stop = CancellationToken::new();
+        let health = Health::new().await;
         let calls = Calls::new(Arc::clone(&vestibule));
-        let anonymous = match settings.access.anonymous {
-            config::Anonymous::Loopback => Anonymous::Loopback,
-            config::Anonymous::Network => Anonymous::Network,
-        };
-        let door = FrontDoor::new(anonymous, stop.clone(), Arc::clone(&outside.random));
+        let stop = CancellationToken::new();
+        let door = FrontDoor::new(
+            settings::anonymous(settings),
+            Duration::from_secs(settings.grpc.call_seconds),
+            stop.clone(),
+            Arc::clone(&outside.random),
+        );
         let routes = grpc::routes(&calls, &health)?;
         let listener = TcpListener::bind(settings.grpc.listen)
             .await
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let workers = Workers::default();
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
         // Until the drain begins, not until it ends: a server that drains must not call itself serving.
@@ -116,16 +132,10 @@ impl Server {
         workers.spawn("readiness", move |_| {
             watch_readiness(Arc::clone(&watched), reported.clone(), draining.clone())
         });
-        let serving = tonic::transport::Server::builder()
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .layer(door)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop.clone().cancelled_owned(),
-            );
+        let cuts = Cuts { unopened: stop.clone(), all: CancellationToken::new() };
+        let incoming = Incoming::new(listener, settings::max_connections(settings), PATIENCE, cuts.clone());
+        let serving = serve(door, routes, incoming, stop.clone());
+        let repository = Arc::clone(&vestibule.repository);
         let drain = Duration::from_secs(settings.grpc.drain_seconds);
         let stopped = stop.clone();
         #[expect(clippy::disallowed_methods, reason = "tracked: Server waits for it")]
@@ -138,25 +148,7 @@ impl Server {
                 () = stopped.cancelled() => {}
                 ended = &mut serving => return Ok(ended??),
             }
-            tracing::info!(seconds = drain.as_secs(), "draining");
-            let deadline = Instant::now() + drain;
-            health.set_serving(false).await;
-            let drained = timeout_at(deadline, async {
-                // The calls first: a peer that holds a connection open and asks nothing must not keep them waiting.
-                calls.wait().await;
-                workers.stop().await;
-                let ended = (&mut serving).await;
-                vestibule.repository.close().await;
-                ended
-            });
-            if let Ok(ended) = drained.await {
-                ended??;
-            } else {
-                serving.abort();
-                tracing::warn!("the drain's time is over; what was left is cut off");
-            }
-            tracing::info!("stopped");
-            Ok(())
+            Running { serving, calls, workers, health, repository, cuts }.drain(drain).await
         });
         Ok(Self { address, stop, task })
     }
@@ -177,18 +169,63 @@ impl Server {
     }
 }
 
-/// Spans with which a server would start and then not work.
-fn check_spans(settings: &Settings) -> Result<(), ConfigError> {
-    for (key, seconds, range) in [
-        ("mail.timeout_seconds", settings.mail.timeout_seconds, 1..=600),
-        ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
-        ("passwords.queue_seconds", settings.passwords.queue_seconds, 0..=3600),
-    ] {
-        if !range.contains(&seconds) {
-            return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
+impl Running {
+    /// Lets the calls and the mails come to their end for `span`, and then ends everything, whatever a peer does.
+    async fn drain(mut self, span: Duration) -> anyhow::Result<()> {
+        tracing::info!(seconds = span.as_secs(), "draining");
+        let deadline = Instant::now() + span;
+        let end = deadline + CLOSING;
+        self.health.set_serving(false).await;
+        // At the same time: a call that takes long must not have the worker begin mails meanwhile.
+        let work = async { tokio::join!(self.calls.wait(), self.workers.stop()) };
+        let finished = timeout_at(deadline, work).await.is_ok();
+        if !finished {
+            tracing::warn!("the drain's time is over; what was left is cut off");
+            self.cuts.all.cancel();
         }
+        // A connection ends by itself with the last of its calls, unless its peer watches or says nothing.
+        let answered = end.min(Instant::now() + LAST_ANSWERS);
+        let mut ended = timeout_at(answered, &mut self.serving).await;
+        if ended.is_err() {
+            self.cuts.all.cancel();
+            ended = timeout_at(end, &mut self.serving).await;
+        }
+        if let Ok(ended) = ended {
+            ended??;
+        }
+        if finished {
+            // Whoever was let in before the drain may have begun after its calls were waited for.
+            let closed = async {
+                self.calls.wait().await;
+                self.repository.close().await;
+            };
+            let _ = timeout_at(end, closed).await;
+        }
+        tracing::info!("stopped");
+        Ok(())
     }
-    Ok(())
+}
+
+/// Serves what comes in until `stop`, and then until its connections have ended.
+fn serve(
+    door: FrontDoor,
+    routes: Routes,
+    incoming: Incoming,
+    stop: CancellationToken,
+) -> impl Future<Output = Result<(), transport::Error>> {
+    transport::Server::builder()
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(door)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
 }
 
 /// Tells health what the database says, until the server stops.
@@ -216,183 +253,4 @@ async fn watch_readiness(repository: Arc<dyn Repository>, health: Health, stop: 
             () = sleep(READINESS_INTERVAL) => {}
         }
     }
-}
-
-/// Opens the store that `database.url` names. SQLite is made and brought up to date on the spot.
-pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
-    let url = settings.database.url.expose_secret();
-    if settings.database.max_connections == 0 {
-        return Err(ConfigError("database.max_connections must be 1 or more".to_owned()).into());
-    }
-    match database(url)? {
-        Database::Sqlite(_) => {
-            let repository = SqliteRepository::open(url, settings.database.max_connections)
-                .map_err(|error| bad_database(&error))?;
-            repository.migrate().await.context("the SQLite database can't be brought up to date")?;
-            Ok(Arc::new(repository))
-        }
-        Database::Postgres => {
-            let repository = PostgresRepository::connect(url, settings.database.max_connections)
-                .map_err(|error| bad_database(&error))?;
-            Ok(Arc::new(repository))
-        }
-    }
-}
-
-/// Everything that an operation needs.
-pub fn vestibule(
-    settings: &Settings,
-    repository: Arc<dyn Repository>,
-    outside: &Outside,
-) -> anyhow::Result<Vestibule> {
-    let directory = &settings.templates.directory;
-    let directory = (!directory.as_os_str().is_empty()).then_some(directory.as_path());
-    let sites = sites(settings)?;
-    let templates = Templates::load(directory)
-        .and_then(|templates| sites.iter().try_for_each(|site| templates.check(site)).map(|()| templates))
-        .map_err(|error| ConfigError(format!("templates.directory: {}", Causes(&error))))?;
-    let queue = Duration::from_secs(settings.passwords.queue_seconds);
-    Ok(Vestibule {
-        repository,
-        clock: Arc::clone(&outside.clock),
-        clock_guard: ClockGuard::new(Arc::clone(&outside.clock)),
-        random: Arc::clone(&outside.random),
-        keyring: Arc::new(keyring(settings, &*outside.random)?),
-        templates,
-        hasher: PasswordHasher::new(queue, Arc::clone(&outside.random)),
-        sites,
-        mail_queued: Arc::default(),
-    })
-}
-
-enum Database {
-    Sqlite(PathBuf),
-    Postgres,
-}
-
-fn database(url: &str) -> Result<Database, ConfigError> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        if !path.is_empty() && path != ":memory:" {
-            return Ok(Database::Sqlite(PathBuf::from(path)));
-        }
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Database::Postgres);
-    }
-    Err(ConfigError("database.url must be sqlite:PATH or postgres://user:password@host:port/name".to_owned()))
-}
-
-/// A store that can't be opened never got as far as a database: what the driver says of the URL is all there is to say.
-fn bad_database(error: &StorageError) -> ConfigError {
-    let cause = error.source().map(|cause| Causes(cause).to_string()).unwrap_or_default();
-    ConfigError(format!("database.url: {cause}"))
-}
-
-/// The keyring of the settings; with SQLite, one is made beside the database when none is named.
-fn keyring(settings: &Settings, random: &dyn Random) -> Result<Keyring, ConfigError> {
-    let named = &settings.secrets.keyring_file;
-    let file = match database(settings.database.url.expose_secret())? {
-        _ if !named.as_os_str().is_empty() => named.clone(),
-        Database::Sqlite(path) => {
-            let mut file = path.into_os_string();
-            file.push(".keyring");
-            let file = PathBuf::from(file);
-            make_keyring(&file, random)
-                .map_err(|error| ConfigError(format!("{} can't be made: {error}", file.display())))?;
-            file
-        }
-        Database::Postgres => {
-            return Err(ConfigError(format!(
-                "secrets.keyring_file must name a keyring when Postgres is used; {HOW_TO_MAKE_A_KEYRING}"
-            )));
-        }
-    };
-    let text = fs::read_to_string(&file).map(zeroize::Zeroizing::new).map_err(|error| {
-        ConfigError(format!(
-            "secrets.keyring_file: {} can't be read: {error}; {HOW_TO_MAKE_A_KEYRING}",
-            file.display()
-        ))
-    })?;
-    Keyring::parse(&text)
-        .map_err(|error| ConfigError(format!("secrets.keyring_file: {}: {error}", file.display())))
-}
-
-/// Makes a keyring that only its owner can read, unless there is one. Whole under its name or not there.
-fn make_keyring(file: &Path, random: &dyn Random) -> io::Result<()> {
-    if file.exists() {
-        return Ok(());
-    }
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(format!(".{}", crate::random::uuid_v4(random)));
-    let temporary = PathBuf::from(temporary);
-    let mut written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    written.write_all(Keyring::generate(random).as_bytes())?;
-    written.sync_all()?;
-    // A link, unlike a rename, never replaces the keyring that another process has made meanwhile.
-    let linked = fs::hard_link(&temporary, file);
-    fs::remove_file(&temporary)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn mail_sender(settings: &Settings) -> Result<Arc<dyn MailSender>, ConfigError> {
-    let timeout = Duration::from_secs(settings.mail.timeout_seconds);
-    Ok(match settings.mail.sender {
-        Sender::Smtp => Arc::new(
-            SmtpSender::new(&settings.mail.smtp.url, timeout)
-                .map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?,
-        ),
-        Sender::File => Arc::new(FileSender::new(settings.mail.file.directory.clone())),
-        Sender::Console => Arc::new(ConsoleSender::stdout()),
-    })
-}
-
-fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
-    let mut sites = Vec::new();
-    for (index, site) in settings.sites.iter().enumerate() {
-        let wrong = |key: &str, invalid: &Invalid| ConfigError(format!("sites[{index}].{key} {invalid}"));
-        let from = if site.from.is_empty() { &settings.mail.from } else { &site.from };
-        for (key, text) in [("name", &site.name), ("domain", &site.domain)] {
-            if text.is_empty() || text.contains(char::is_control) {
-                return Err(wrong(key, &Invalid::new("must be a text of one line")));
-            }
-        }
-        let url = &site.activation_url;
-        let sample = url.replace("{key}", "key");
-        let is_link = sample != *url
-            && !url.split('/').take(3).any(|part| part.contains("{key}"))
-            && sample
-                .parse::<http::Uri>()
-                .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        if !url.is_empty() && !is_link {
-            return Err(wrong(
-                "activation_url",
-                &Invalid::new("must be an http or https URL with {key} in it"),
-            ));
-        }
-        let days = match site.activation_days {
-            Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
-            None => ActivationDays::new(settings.registration.activation_days)
-                .map_err(|invalid| ConfigError(format!("registration.activation_days {invalid}")))?,
-        };
-        sites.push(Site {
-            id: SiteId::parse(&site.id).map_err(|invalid| wrong("id", &invalid))?,
-            name: site.name.clone(),
-            domain: site.domain.clone(),
-            from: mail::parse_mailbox(from).map_err(|invalid| {
-                if site.from.is_empty() {
-                    ConfigError(format!("mail.from {invalid}"))
-                } else {
-                    wrong("from", &invalid)
-                }
-            })?,
-            activation_url: (!url.is_empty()).then(|| url.clone()),
-            activation_days: days,
-        });
-    }
-    Sites::new(sites).map_err(|invalid| ConfigError(format!("sites {invalid}")))
 }

@@ -20,7 +20,7 @@ pub struct Calls {
     tasks: TaskTracker,
 }
 
-/// When the caller stops listening.
+/// When the caller stops listening, or is told that it took too long.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(pub Instant);
 
@@ -35,7 +35,7 @@ impl Calls {
         (&self.vestibule.keyring, &*self.vestibule.random)
     }
 
-    /// Runs `work` to its end, and waits for it until the caller's deadline.
+    /// Runs `work` to its end, and waits for it until the deadline.
     pub async fn run<T, F>(
         &self,
         deadline: Option<Deadline>,

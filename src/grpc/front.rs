@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
@@ -49,6 +49,7 @@ pub enum Anonymous {
 #[derive(Clone)]
 pub struct FrontDoor {
     anonymous: Anonymous,
+    call_timeout: Duration,
     draining: CancellationToken,
     random: Arc<dyn Random>,
 }
@@ -61,13 +62,18 @@ pub struct Guarded<S> {
 }
 
 impl FrontDoor {
-    /// A door that lets `anonymous` in until `draining` is cancelled.
-    pub fn new(anonymous: Anonymous, draining: CancellationToken, random: Arc<dyn Random>) -> Self {
-        Self { anonymous, draining, random }
+    /// A door that lets `anonymous` in, each call for at most `call_timeout`, until `draining` is cancelled.
+    pub fn new(
+        anonymous: Anonymous,
+        call_timeout: Duration,
+        draining: CancellationToken,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self { anonymous, call_timeout, draining, random }
     }
 
-    /// Whether a call may go on, and until when.
-    fn admit(&self, request: &mut Request<Body>) -> Result<(), Status> {
+    /// Whether a call may go on, and until when, which its handler is told, too.
+    fn admit(&self, request: &mut Request<Body>) -> Result<Instant, Status> {
         if self.anonymous == Anonymous::Loopback
             && !request.uri().path().starts_with(HEALTH)
             && !is_loopback(request)
@@ -77,18 +83,19 @@ impl FrontDoor {
         if self.draining.is_cancelled() && !request.uri().path().starts_with(HEALTH) {
             return Err(status::draining());
         }
+        let mut timeout = self.call_timeout;
         // Taken out of the headers: the deadline is kept here, where it has a reason and is never ignored.
         if let Some(value) = request.headers_mut().remove(GRPC_TIMEOUT) {
-            let timeout = parse_timeout(&value).ok_or_else(|| {
+            let callers = parse_timeout(&value).ok_or_else(|| {
                 let rule = "must be 1 to 8 digits and a unit of H, M, S, m, u and n";
                 status::invalid_request(vec![(GRPC_TIMEOUT.to_owned(), rule.to_owned())])
             })?;
-            if let Some(deadline) = Instant::now().checked_add(timeout) {
-                request.extensions_mut().insert(Deadline(deadline));
-            }
+            timeout = timeout.min(callers);
         }
         request.extensions_mut().insert(Caller::anonymous());
-        Ok(())
+        let deadline = Instant::now() + timeout;
+        request.extensions_mut().insert(Deadline(deadline));
+        Ok(deadline)
     }
 }
 
@@ -121,7 +128,15 @@ where
         let method = request.uri().path().to_owned();
         let span = tracing::info_span!("request", id, method);
         let answer: Self::Future = match self.door.admit(&mut request) {
-            Ok(()) => Box::pin(self.inner.call(request)),
+            Ok(deadline) => {
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    // Until the answer begins: what comes before includes reading the request, which a peer may
+                    // never send to its end; what streams after may stream on.
+                    let answer = timeout_at(deadline, answer).await;
+                    answer.unwrap_or_else(|_| Ok(status::deadline_exceeded().into_http()))
+                })
+            }
             Err(refusal) => Box::pin(async { Ok(refusal.into_http()) }),
         };
         let scoped = CURRENT.scope(id.clone(), async move {
@@ -193,14 +208,15 @@ mod tests {
     }
 
     fn door(anonymous: Anonymous) -> FrontDoor {
-        FrontDoor::new(anonymous, CancellationToken::new(), Arc::new(random::SystemRandom))
+        let random = Arc::new(random::SystemRandom);
+        FrontDoor::new(anonymous, Duration::from_secs(30), CancellationToken::new(), random)
     }
 
     fn code(door: &FrontDoor, peer: Option<&str>, path: &str) -> Code {
         let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
         let remote_addr = peer.map(|peer| peer.parse().unwrap());
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        door.admit(&mut request).map_or_else(|status| status.code(), |()| Code::Ok)
+        door.admit(&mut request).map_or_else(|status| status.code(), |_| Code::Ok)
     }
 
     #[test]
@@ -229,6 +245,24 @@ mod tests {
             code(&self::door(Anonymous::Network), None, "/vestibule.v1.UserService/GetUser"),
             Code::Ok
         );
+    }
+
+    #[test]
+    fn a_call_gets_the_shorter_of_its_callers_time_and_ours() {
+        for (callers, seconds) in [(None, 30), (Some("20S"), 20), (Some("31S"), 30), (Some("99999999H"), 30)]
+        {
+            let door = door(Anonymous::Network);
+            let mut request = Request::builder().uri("/vestibule.v1.UserService/GetUser");
+            if let Some(callers) = callers {
+                request = request.header(GRPC_TIMEOUT, callers);
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            let before = Instant::now();
+            let deadline = door.admit(&mut request).unwrap();
+            let seconds = Duration::from_secs(seconds);
+            assert!(deadline >= before + seconds && deadline <= Instant::now() + seconds, "{callers:?}");
+            assert_eq!(request.extensions().get::<Deadline>().unwrap().0, deadline);
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn own_address() -> IpAddr {
         .expect("the test calls this machine from outside, so it needs an address that isn't loopback's")
 }
 
-async fn connect(address: SocketAddr) -> Channel {
+pub async fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 

@@ -20,6 +20,7 @@ mod journeys;
 mod million;
 mod races;
 mod rules;
+mod siege;
 mod smtp;
 mod support;
 mod tidy;

@@ -69,6 +69,8 @@ on_each_store! {
     ]
     deadlines: [
         a_deadline_that_passes_is_told_and_the_call_carried_out,
+        a_caller_who_sets_no_deadline_or_a_later_one_gets_ours,
+        a_request_that_never_ends_is_answered_and_nothing_done,
         a_malformed_deadline_is_refused,
         a_call_whose_caller_goes_away_is_carried_out,
         callers_who_go_away_leave_nothing_half_written,

@@ -1,9 +1,11 @@
 //! Callers who stop listening: what they have begun is carried out, wholly.
 
-use std::{io::Cursor, net::SocketAddr, time::Duration};
+use std::{
+    io::Cursor,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use http::HeaderMap;
-use prost::Message as _;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
@@ -23,8 +25,13 @@ use vestibule::grpc::proto::{
 use super::start;
 use crate::{
     contract::store::Store,
-    support::server::{Client, TestServer, eventually, reason, refused, wait_for_rows},
+    support::{
+        server::{Client, TestServer, eventually, reason, refused, wait_for_rows},
+        wire::{Wire, message, refusal},
+    },
 };
+
+const CREATE_INACTIVE_USER: &str = "/vestibule.v1.RegistrationService/CreateInactiveUser";
 
 /// A session that keeps everybody else from writing.
 pub enum Held {
@@ -66,27 +73,10 @@ fn registration(username: &str) -> CreateInactiveUserRequest {
 
 /// What the server says to a call with this deadline. The client that comes with tonic would speak for it.
 async fn call_with_deadline(address: SocketAddr, grpc_timeout: &str, username: &str) -> Status {
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (client, connection) =
-        h2::client::Builder::new().handshake::<_, Cursor<Vec<u8>>>(stream).await.unwrap();
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let request =
-        http::Request::post(format!("http://{address}/vestibule.v1.RegistrationService/CreateInactiveUser"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("grpc-timeout", grpc_timeout)
-            .body(())
-            .unwrap();
-    let (response, mut body) = client.send_request(request, false).unwrap();
-    let message = registration(username).encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend(message);
-    body.send_data(Cursor::new(frame), true).unwrap();
-    let headers: HeaderMap = response.await.unwrap().headers().clone();
-    Status::from_header_map(&headers).expect("a refusal comes with the headers")
+    let mut wire = Wire::connect(address).await;
+    let (answer, mut body) = wire.begin(CREATE_INACTIVE_USER, &[("grpc-timeout", grpc_timeout)]).await;
+    body.send_data(message(&registration(username)), true).unwrap();
+    refusal(answer).await
 }
 
 pub async fn a_deadline_that_passes_is_told_and_the_call_carried_out(store: Store) {
@@ -104,6 +94,41 @@ pub async fn a_deadline_that_passes_is_told_and_the_call_carried_out(store: Stor
     client.create_inactive_user(registration("bob")).await.unwrap();
     let taken = client.create_inactive_user(registration("alice")).await;
     refused(taken, Code::AlreadyExists, "USERNAME_TAKEN");
+}
+
+pub async fn a_caller_who_sets_no_deadline_or_a_later_one_gets_ours(store: Store) {
+    let (server, client) = start(&store, "[grpc]\ncall_seconds = 1").await;
+    let held = hold_writes(&store).await;
+    let start = Instant::now();
+    let without = client.create_inactive_user(registration("alice"));
+    let later = call_with_deadline(server.address, "60S", "bob");
+    let (without, later) = tokio::join!(without, later);
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    for refusal in [without.map(drop), Err(later)] {
+        refused(refusal, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    }
+    held.release().await;
+    wait_for_rows(&store, "events WHERE kind = 'user_registered'", 2).await;
+    assert_whole(&store).await;
+}
+
+pub async fn a_request_that_never_ends_is_answered_and_nothing_done(store: Store) {
+    let (server, client) = start(&store, "[grpc]\ncall_seconds = 1").await;
+    let mut wire = Wire::connect(server.address).await;
+    let whole = message(&registration("alice")).into_inner();
+    let mut bodies = Vec::new();
+    let mut answers = Vec::new();
+    for length in [0, 3, whole.len() - 1, whole.len()] {
+        let (answer, mut body) = wire.begin(CREATE_INACTIVE_USER, &[]).await;
+        body.send_data(Cursor::new(whole[..length].to_vec()), false).unwrap();
+        answers.push(answer);
+        bodies.push(body);
+    }
+    for answer in answers {
+        refused::<()>(Err(refusal(answer).await), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    }
+    assert_eq!(store.count("users").await, 0);
+    client.register("alice", "alice@example.com").await;
 }
 
 pub async fn a_malformed_deadline_is_refused(store: Store) {

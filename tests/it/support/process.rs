@@ -107,8 +107,12 @@ impl Process {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Its number among the processes.
+    pub fn pid(&self) -> i32 {
+        self.child.id().try_into().unwrap()
     }
 
     /// Waits for its end, and returns how it ended and all that it printed.

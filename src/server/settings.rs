@@ -1,0 +1,262 @@
+//! What is built out of the settings before anything is served, and what is refused in them.
+
+use std::{
+    error::Error as _,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit};
+use secrecy::ExposeSecret as _;
+
+use super::Outside;
+use crate::{
+    causes::Causes,
+    clock::ClockGuard,
+    config::{self, ConfigError, Sender, Settings},
+    domain::{
+        Invalid,
+        policy::ActivationDays,
+        site::{Site, SiteId, Sites},
+    },
+    grpc::front::Anonymous,
+    hashing::PasswordHasher,
+    mail::{self, MailSender, console::ConsoleSender, file::FileSender, smtp::SmtpSender},
+    operations::Vestibule,
+    random::Random,
+    repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
+    sealing::Keyring,
+    templates::Templates,
+};
+
+const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
+/// How many files the process keeps for itself: the mails that are being sent, the log, what the runtime needs.
+const OWN_FILES: u64 = 64;
+/// How many files a connection to a database has open: on SQLite the database, its log and its index.
+const FILES_OF_A_DATABASE_CONNECTION: u64 = 3;
+
+/// Refuses numbers with which a server would start and then not work.
+pub(super) fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
+    for (key, number, range) in [
+        ("mail.timeout_seconds", settings.mail.timeout_seconds, 1..=600),
+        ("grpc.call_seconds", settings.grpc.call_seconds, 1..=3600),
+        ("grpc.max_connections", settings.grpc.max_connections, 1..=1_000_000),
+        ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
+        ("passwords.queue_seconds", settings.passwords.queue_seconds, 0..=3600),
+    ] {
+        if !range.contains(&number) {
+            return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
+        }
+    }
+    Ok(())
+}
+
+/// Who may call without credentials.
+pub(super) fn anonymous(settings: &Settings) -> Anonymous {
+    match settings.access.anonymous {
+        config::Anonymous::Loopback => Anonymous::Loopback,
+        config::Anonymous::Network => Anonymous::Network,
+    }
+}
+
+/// How many connections are served at once: those of the settings, or fewer, where the process may not open so
+/// many files. One that took the last file would keep the database from being opened.
+pub(super) fn max_connections(settings: &Settings) -> usize {
+    let wanted = settings.grpc.max_connections;
+    let database = FILES_OF_A_DATABASE_CONNECTION * (u64::from(settings.database.max_connections) + 1);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = files.saturating_sub(OWN_FILES + database).max(1);
+    if most < wanted {
+        tracing::warn!(
+            max_connections = most,
+            files,
+            "fewer connections than grpc.max_connections, as the process may open no more files"
+        );
+    }
+    usize::try_from(wanted.min(most)).unwrap_or(usize::MAX)
+}
+
+/// Opens the store that `database.url` names. SQLite is made and brought up to date on the spot.
+pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
+    let url = settings.database.url.expose_secret();
+    if settings.database.max_connections == 0 {
+        return Err(ConfigError("database.max_connections must be 1 or more".to_owned()).into());
+    }
+    match database(url)? {
+        Database::Sqlite(_) => {
+            let repository = SqliteRepository::open(url, settings.database.max_connections)
+                .map_err(|error| bad_database(&error))?;
+            repository.migrate().await.context("the SQLite database can't be brought up to date")?;
+            Ok(Arc::new(repository))
+        }
+        Database::Postgres => {
+            let repository = PostgresRepository::connect(url, settings.database.max_connections)
+                .map_err(|error| bad_database(&error))?;
+            Ok(Arc::new(repository))
+        }
+    }
+}
+
+/// Everything that an operation needs.
+pub fn vestibule(
+    settings: &Settings,
+    repository: Arc<dyn Repository>,
+    outside: &Outside,
+) -> anyhow::Result<Vestibule> {
+    let directory = &settings.templates.directory;
+    let directory = (!directory.as_os_str().is_empty()).then_some(directory.as_path());
+    let sites = sites(settings)?;
+    let templates = Templates::load(directory)
+        .and_then(|templates| sites.iter().try_for_each(|site| templates.check(site)).map(|()| templates))
+        .map_err(|error| ConfigError(format!("templates.directory: {}", Causes(&error))))?;
+    let queue = Duration::from_secs(settings.passwords.queue_seconds);
+    Ok(Vestibule {
+        repository,
+        clock: Arc::clone(&outside.clock),
+        clock_guard: ClockGuard::new(Arc::clone(&outside.clock)),
+        random: Arc::clone(&outside.random),
+        keyring: Arc::new(keyring(settings, &*outside.random)?),
+        templates,
+        hasher: PasswordHasher::new(queue, Arc::clone(&outside.random)),
+        sites,
+        mail_queued: Arc::default(),
+    })
+}
+
+enum Database {
+    Sqlite(PathBuf),
+    Postgres,
+}
+
+fn database(url: &str) -> Result<Database, ConfigError> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        if !path.is_empty() && path != ":memory:" {
+            return Ok(Database::Sqlite(PathBuf::from(path)));
+        }
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Database::Postgres);
+    }
+    Err(ConfigError("database.url must be sqlite:PATH or postgres://user:password@host:port/name".to_owned()))
+}
+
+/// A store that can't be opened never got as far as a database: what the driver says of the URL is all there is to say.
+fn bad_database(error: &StorageError) -> ConfigError {
+    let cause = error.source().map(|cause| Causes(cause).to_string()).unwrap_or_default();
+    ConfigError(format!("database.url: {cause}"))
+}
+
+/// The keyring of the settings; with SQLite, one is made beside the database when none is named.
+fn keyring(settings: &Settings, random: &dyn Random) -> Result<Keyring, ConfigError> {
+    let named = &settings.secrets.keyring_file;
+    let file = match database(settings.database.url.expose_secret())? {
+        _ if !named.as_os_str().is_empty() => named.clone(),
+        Database::Sqlite(path) => {
+            let mut file = path.into_os_string();
+            file.push(".keyring");
+            let file = PathBuf::from(file);
+            make_keyring(&file, random)
+                .map_err(|error| ConfigError(format!("{} can't be made: {error}", file.display())))?;
+            file
+        }
+        Database::Postgres => {
+            return Err(ConfigError(format!(
+                "secrets.keyring_file must name a keyring when Postgres is used; {HOW_TO_MAKE_A_KEYRING}"
+            )));
+        }
+    };
+    let text = fs::read_to_string(&file).map(zeroize::Zeroizing::new).map_err(|error| {
+        ConfigError(format!(
+            "secrets.keyring_file: {} can't be read: {error}; {HOW_TO_MAKE_A_KEYRING}",
+            file.display()
+        ))
+    })?;
+    Keyring::parse(&text)
+        .map_err(|error| ConfigError(format!("secrets.keyring_file: {}: {error}", file.display())))
+}
+
+/// Makes a keyring that only its owner can read, unless there is one. Whole under its name or not there.
+fn make_keyring(file: &Path, random: &dyn Random) -> io::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(format!(".{}", crate::random::uuid_v4(random)));
+    let temporary = PathBuf::from(temporary);
+    let mut written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    written.write_all(Keyring::generate(random).as_bytes())?;
+    written.sync_all()?;
+    // A link, unlike a rename, never replaces the keyring that another process has made meanwhile.
+    let linked = fs::hard_link(&temporary, file);
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// How mail leaves.
+pub(super) fn mail_sender(settings: &Settings) -> Result<Arc<dyn MailSender>, ConfigError> {
+    let timeout = Duration::from_secs(settings.mail.timeout_seconds);
+    Ok(match settings.mail.sender {
+        Sender::Smtp => Arc::new(
+            SmtpSender::new(&settings.mail.smtp.url, timeout)
+                .map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?,
+        ),
+        Sender::File => Arc::new(FileSender::new(settings.mail.file.directory.clone())),
+        Sender::Console => Arc::new(ConsoleSender::stdout()),
+    })
+}
+
+fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
+    let mut sites = Vec::new();
+    for (index, site) in settings.sites.iter().enumerate() {
+        let wrong = |key: &str, invalid: &Invalid| ConfigError(format!("sites[{index}].{key} {invalid}"));
+        let from = if site.from.is_empty() { &settings.mail.from } else { &site.from };
+        for (key, text) in [("name", &site.name), ("domain", &site.domain)] {
+            if text.is_empty() || text.contains(char::is_control) {
+                return Err(wrong(key, &Invalid::new("must be a text of one line")));
+            }
+        }
+        let url = &site.activation_url;
+        let sample = url.replace("{key}", "key");
+        let is_link = sample != *url
+            && !url.split('/').take(3).any(|part| part.contains("{key}"))
+            && sample
+                .parse::<http::Uri>()
+                .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        if !url.is_empty() && !is_link {
+            return Err(wrong(
+                "activation_url",
+                &Invalid::new("must be an http or https URL with {key} in it"),
+            ));
+        }
+        let days = match site.activation_days {
+            Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
+            None => ActivationDays::new(settings.registration.activation_days)
+                .map_err(|invalid| ConfigError(format!("registration.activation_days {invalid}")))?,
+        };
+        sites.push(Site {
+            id: SiteId::parse(&site.id).map_err(|invalid| wrong("id", &invalid))?,
+            name: site.name.clone(),
+            domain: site.domain.clone(),
+            from: mail::parse_mailbox(from).map_err(|invalid| {
+                if site.from.is_empty() {
+                    ConfigError(format!("mail.from {invalid}"))
+                } else {
+                    wrong("from", &invalid)
+                }
+            })?,
+            activation_url: (!url.is_empty()).then(|| url.clone()),
+            activation_days: days,
+        });
+    }
+    Sites::new(sites).map_err(|invalid| ConfigError(format!("sites {invalid}")))
+}
