@@ -1,5 +1,5 @@
-//! Hands mails to a mail server: one connection for each mail, all of it within one timeout,
-//! and every failure sorted into those that are about the mail and those that will pass.
+//! Hands mails to a mail server: one connection for each mail, every step of it within a time of its own and all
+//! of it within one timeout, and every failure sorted into those that are about the mail and those that will pass.
 
 mod server;
 mod stream;
@@ -14,7 +14,7 @@ use lettre::transport::smtp::{
     response::Severity,
 };
 use secrecy::SecretString;
-use tokio::time;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::server::Server;
 use super::{
@@ -46,6 +46,11 @@ pub struct SmtpSender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Connect,
+    /// The greeting and the answer to EHLO.
+    Greeting,
+    /// Everything up to there, where TLS comes first: lettre does it in one.
+    ConnectTls,
+    /// The handshake and EHLO after it included.
     StartTls,
     Auth,
     Mail,
@@ -59,6 +64,15 @@ struct Failure {
     step: Step,
     code: Option<u16>,
     text: String,
+    /// Whether the server said nothing at all.
+    is_silence: bool,
+}
+
+/// The time that a conversation has.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    timeout: Duration,
+    deadline: Instant,
 }
 
 impl SmtpSender {
@@ -72,20 +86,17 @@ impl SmtpSender {
 impl MailSender for SmtpSender {
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError> {
         let message = mime::form(mail)?;
+        let patience = Patience { timeout: self.timeout, deadline: Instant::now() + self.timeout };
         let mut connection = None;
-        let conversation = async {
-            let connection = connection.insert(self.server.connect().await?);
-            deliver(connection, message).await
-        };
-        // lettre's own timeout ends with the TCP handshake.
-        let Ok(outcome) = time::timeout(self.timeout, conversation).await else {
-            return Err(SendError::Transient(format!(
-                "no end of the conversation with {} within {:?}",
-                self.server, self.timeout
-            )));
-        };
-        if let Some(mut connection) = connection {
-            let _ = time::timeout(QUIT_TIMEOUT, connection.quit()).await;
+        let outcome = async {
+            let connection = connection.insert(self.server.connect(patience).await?);
+            deliver(connection, message, patience).await
+        }
+        .await;
+        // Who has fallen silent in the middle of something doesn't take a goodbye for one.
+        let is_silent = outcome.as_ref().is_err_and(|failure| failure.is_silence);
+        if let Some(mut connection) = connection.filter(|_| !is_silent) {
+            let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
         }
         outcome.map_err(|failure| failure.classify(self.server.password()))
     }
@@ -100,31 +111,62 @@ impl fmt::Debug for SmtpSender {
     }
 }
 
-async fn deliver(connection: &mut AsyncSmtpConnection, message: WireMessage) -> Result<(), Failure> {
-    let completion = Severity::PositiveCompletion;
-    let WireMessage { sender, recipient, text } = message;
-    say(connection, Step::Mail, Mail::new(Some(sender), Vec::new()), completion).await?;
-    say(connection, Step::Rcpt, Rcpt::new(recipient, Vec::new()), completion).await?;
-    say(connection, Step::Data, Data, Severity::PositiveIntermediate).await?;
-    // One write of ours, not two of lettre's: without TCP_NODELAY, which can't be set below implicit TLS,
-    // the second would wait 40 ms for the ACK of the first.
-    say(connection, Step::Message, stuff_dots(&text), completion).await
+impl Patience {
+    /// Takes a step within its time. Nothing in lettre is bounded but the TCP handshake.
+    async fn step<T>(
+        self,
+        step: Step,
+        taken: impl Future<Output = Result<T, Failure>> + Send,
+    ) -> Result<T, Failure> {
+        let now = Instant::now();
+        // After the final dot there is all that is left: a server that is cut off there may have taken the mail,
+        // and would be left it a second time.
+        let until =
+            if step == Step::Message { self.deadline } else { self.deadline.min(now + self.timeout / 2) };
+        let outcome = timeout_at(until, taken).await;
+        outcome.unwrap_or_else(|_| Err(Failure::silence(step, until.saturating_duration_since(now))))
+    }
 }
 
-/// Says one thing and takes only the kind of answer that belongs to it, since after any other,
-/// lettre's included, the two sides would talk past each other.
-async fn say(
+async fn deliver(
     connection: &mut AsyncSmtpConnection,
-    step: Step,
-    command: impl fmt::Display + Send,
-    expected: Severity,
+    message: WireMessage,
+    patience: Patience,
 ) -> Result<(), Failure> {
-    let answer = connection.command(command).await.map_err(Failure::at(step))?;
-    if answer.code().severity == expected {
-        return Ok(());
+    let completion = Severity::PositiveCompletion;
+    let WireMessage { sender, recipient, text } = message;
+    let mut talk = Talk { connection, patience };
+    talk.say(Step::Mail, Mail::new(Some(sender), Vec::new()), completion).await?;
+    talk.say(Step::Rcpt, Rcpt::new(recipient, Vec::new()), completion).await?;
+    talk.say(Step::Data, Data, Severity::PositiveIntermediate).await?;
+    // One write of ours, not two of lettre's: without TCP_NODELAY, which can't be set below implicit TLS,
+    // the second would wait 40 ms for the ACK of the first.
+    talk.say(Step::Message, stuff_dots(&text), completion).await
+}
+
+/// A conversation under way.
+struct Talk<'a> {
+    connection: &'a mut AsyncSmtpConnection,
+    patience: Patience,
+}
+
+impl Talk<'_> {
+    /// Says one thing and takes only the kind of answer that belongs to it, since after any other,
+    /// lettre's included, the two sides would talk past each other.
+    async fn say(
+        &mut self,
+        step: Step,
+        command: impl fmt::Display + Send,
+        expected: Severity,
+    ) -> Result<(), Failure> {
+        let said = async { self.connection.command(command).await.map_err(Failure::at(step)) };
+        let answer = self.patience.step(step, said).await?;
+        if answer.code().severity == expected {
+            return Ok(());
+        }
+        let text = "is no answer to that".to_owned();
+        Err(Failure { step, code: Some(answer.code().into()), text, is_silence: false })
     }
-    let text = "is no answer to that".to_owned();
-    Err(Failure { step, code: Some(answer.code().into()), text })
 }
 
 /// The message with its end, and no line before that which could be taken for the end (RFC 5321, 4.5.2).
@@ -136,6 +178,8 @@ impl Step {
     fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connecting",
+            Self::Greeting => "greeting",
+            Self::ConnectTls => "connecting over TLS",
             Self::StartTls => "STARTTLS",
             Self::Auth => "AUTH",
             Self::Mail => "MAIL",
@@ -149,7 +193,9 @@ impl Step {
     /// the same for every mail of a site: what is wrong there is for the operator to mend.
     fn is_about_the_mail(self) -> bool {
         match self {
-            Self::Connect | Self::StartTls | Self::Auth | Self::Mail => false,
+            Self::Connect | Self::Greeting | Self::ConnectTls | Self::StartTls | Self::Auth | Self::Mail => {
+                false
+            }
             Self::Rcpt | Self::Data | Self::Message => true,
         }
     }
@@ -166,12 +212,16 @@ impl Failure {
                 (Some(_), None) => String::new(),
                 (None, _) => error.to_string(),
             };
-            Self { step, code, text }
+            Self { step, code, text, is_silence: false }
         }
     }
 
     fn connecting(error: &io::Error) -> Self {
-        Self { step: Step::Connect, code: None, text: error.to_string() }
+        Self { step: Step::Connect, code: None, text: error.to_string(), is_silence: false }
+    }
+
+    fn silence(step: Step, waited: Duration) -> Self {
+        Self { step, code: None, text: format!("no answer within {waited:.1?}"), is_silence: true }
     }
 
     fn classify(self, password: Option<&str>) -> SendError {
@@ -224,12 +274,12 @@ mod tests {
 
     #[test]
     fn only_a_refusal_of_the_mail_is_permanent() {
-        use Step::{Auth, Connect, Data, Mail, Message, Rcpt, StartTls};
+        use Step::{Auth, Connect, ConnectTls, Data, Greeting, Mail, Message, Rcpt, StartTls};
         let is_permanent = |step, code| {
-            let failure = Failure { step, code, text: String::new() };
+            let failure = Failure { step, code, text: String::new(), is_silence: false };
             matches!(failure.classify(None), SendError::Permanent(_))
         };
-        for step in [Connect, StartTls, Auth, Mail, Rcpt, Data, Message] {
+        for step in [Connect, Greeting, ConnectTls, StartTls, Auth, Mail, Rcpt, Data, Message] {
             let refused = matches!(step, Rcpt | Data | Message);
             for code in [501, 550, 551, 552, 553, 554, 556] {
                 assert_eq!(is_permanent(step, Some(code)), refused, "{step:?} {code}");

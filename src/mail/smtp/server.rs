@@ -1,21 +1,17 @@
 //! Which mail server to talk to and how, as a URL says it, and the connection to it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use http::Uri;
 use lettre::transport::smtp::{
-    Error,
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::{AsyncSmtpConnection, TlsParameters},
     extension::ClientId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Failure, Step, stream::Stream};
+use super::{Failure, Patience, Step, stream::Stream};
 use crate::domain::Invalid;
-
-/// How long one address of the server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A mail server, and what is said to it before the first mail.
 pub(super) struct Server {
@@ -86,41 +82,44 @@ impl Server {
     }
 
     /// Connects, encrypts and logs in.
-    pub async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let mut connection = self.greet().await?;
+    pub async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.greet(patience).await?;
         if let Encryption::StartTls(parameters) = &self.encryption {
-            let upgrade = connection.starttls(parameters.clone(), &self.hello_name).await;
-            upgrade.map_err(Failure::at(Step::StartTls))?;
+            let upgrade = connection.starttls(parameters.clone(), &self.hello_name);
+            let upgrade = async { upgrade.await.map_err(Failure::at(Step::StartTls)) };
+            patience.step(Step::StartTls, upgrade).await?;
         }
         if let Some(login) = &self.login {
             let credentials = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
-            let answer = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
-            answer.map_err(Failure::at(Step::Auth))?;
+            let answer = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            let answer = async { answer.await.map_err(Failure::at(Step::Auth)) };
+            patience.step(Step::Auth, answer).await?;
         }
         Ok(connection)
     }
 
-    async fn greet(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn greet(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let address = (self.host.as_str(), self.port);
-        let greeted: Result<_, Error> = match &self.encryption {
-            Encryption::Implicit(parameters) => {
-                AsyncSmtpConnection::connect_tokio1(
-                    address,
-                    Some(CONNECT_TIMEOUT),
-                    &self.hello_name,
-                    Some(parameters.clone()),
-                    None,
-                )
-                .await
-            }
-            Encryption::None | Encryption::StartTls(_) => {
-                let before_tls = matches!(self.encryption, Encryption::StartTls(_));
-                let stream = Stream::connect(address, CONNECT_TIMEOUT, before_tls).await;
-                let stream = stream.map_err(|error| Failure::connecting(&error))?;
-                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello_name).await
-            }
-        };
-        greeted.map_err(Failure::at(Step::Connect))
+        // A server of several addresses gets a second chance before the step is over.
+        let for_each_address = patience.timeout / 4;
+        if let Encryption::Implicit(parameters) = &self.encryption {
+            let greeted = AsyncSmtpConnection::connect_tokio1(
+                address,
+                Some(for_each_address),
+                &self.hello_name,
+                Some(parameters.clone()),
+                None,
+            );
+            let greeted = async { greeted.await.map_err(Failure::at(Step::ConnectTls)) };
+            return patience.step(Step::ConnectTls, greeted).await;
+        }
+        let before_tls = matches!(self.encryption, Encryption::StartTls(_));
+        let stream = Stream::connect(address, for_each_address, before_tls);
+        let stream = async { stream.await.map_err(|error| Failure::connecting(&error)) };
+        let stream = patience.step(Step::Connect, stream).await?;
+        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello_name);
+        let greeted = async { greeted.await.map_err(Failure::at(Step::Greeting)) };
+        patience.step(Step::Greeting, greeted).await
     }
 
     /// The secret that no error may repeat.
