@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use crate::domain::Timestamp;
 
-pub use outbox::Outbox;
+pub use outbox::{Claim, Outbox};
 pub use registrations::{
     ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
     NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
@@ -58,4 +58,14 @@ pub enum StorageError {
     /// A row that no version of this program writes.
     #[error("{0} in the database is none that Vestibule writes")]
     Corrupt(&'static str),
+}
+
+impl StorageError {
+    /// What in a row that has been fetched is no good.
+    fn corrupt_part(&self) -> &'static str {
+        match self {
+            Self::Corrupt(part) => part,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::Database(_) => "a column",
+        }
+    }
 }

@@ -76,6 +76,17 @@ pub struct ClaimedMail {
     pub expire_time: Timestamp,
 }
 
+/// A mail that a worker holds a lease on and nobody can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableMail {
+    /// The id.
+    pub id: MailId,
+    /// The lease's.
+    pub claim_token: Uuid,
+    /// What in its row no version of this program writes.
+    pub what: &'static str,
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {

@@ -6,22 +6,31 @@ use uuid::Uuid;
 use super::StorageError;
 use crate::domain::{
     Timestamp,
-    mail::{ClaimedMail, MailId, Settlement},
+    mail::{ClaimedMail, MailId, Settlement, UnreadableMail},
 };
+
+/// What a worker has taken a lease on.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// To be sent, those due longest first.
+    pub mails: Vec<ClaimedMail>,
+    /// To be settled like any other, so that none of them comes back with every claim.
+    pub unreadable: Vec<UnreadableMail>,
+}
 
 /// The part of a store that hands out mails and remembers what became of them.
 #[async_trait]
 pub trait Outbox {
     /// Takes a lease until `lease_expire_time` on up to `limit` queued mails that are due and that nobody holds a
     /// live lease on, those due longest first, and counts an attempt on each. No mail is handed out twice
-    /// while its lease lives.
+    /// while its lease lives, and none holds up another: a row that can't be read is handed out as such.
     async fn claim_mails(
         &self,
         now: Timestamp,
         lease_expire_time: Timestamp,
         claim_token: Uuid,
         limit: u32,
-    ) -> Result<Vec<ClaimedMail>, StorageError>;
+    ) -> Result<Claim, StorageError>;
 
     /// Records what became of an attempt. A mail that is done is erased but for its record, and
     /// `activation_mail_sent` or `activation_mail_failed` is appended.

@@ -5,23 +5,24 @@ use std::{mem, sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use tokio::{
     sync::Notify,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     causes::Causes,
     clock::Clock,
     domain::{
         Timestamp,
-        mail::{ClaimedMail, Settlement, backoff},
+        mail::{ClaimedMail, MailId, Settlement, UnreadableMail, backoff},
         policy,
     },
     mail::{MailSender, OutgoingMail, SendError},
     operations::open_text,
     random::{self, Random},
-    repository::{Repository, StorageError},
+    repository::{Claim, Repository, StorageError},
     sealing::Keyring,
 };
 
@@ -68,11 +69,15 @@ impl MailOutbox {
             tokio::pin!(rung);
             rung.as_mut().enable();
             match self.claim(MAX_SENDING.saturating_sub(sending.len())).await {
-                Ok(mails) => {
+                Ok(claim) => {
                     failing = false;
-                    for mail in mails {
+                    for mail in claim.mails {
                         let outbox = self.clone();
                         sending.spawn(async move { outbox.attempt(mail).await });
+                    }
+                    for mail in claim.unreadable {
+                        let outbox = self.clone();
+                        sending.spawn(async move { outbox.give_up(mail).await });
                     }
                 }
                 Err(error) => {
@@ -86,16 +91,24 @@ impl MailOutbox {
             let full = sending.len() >= MAX_SENDING;
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(_) = sending.join_next() => while sending.try_join_next().is_some() {},
+                Some(ended) = sending.join_next() => {
+                    let mut ended = Some(ended);
+                    while let Some(outcome) = ended {
+                        tell_of_a_panic(outcome);
+                        ended = sending.try_join_next();
+                    }
+                }
                 () = rung, if !full => {}
                 () = sleep(POLL), if !full => {}
             }
         }
-        sending.join_all().await;
+        while let Some(outcome) = sending.join_next().await {
+            tell_of_a_panic(outcome);
+        }
     }
 
     /// Takes a lease on up to `limit` mails that are due.
-    async fn claim(&self, limit: usize) -> Result<Vec<ClaimedMail>, StorageError> {
+    async fn claim(&self, limit: usize) -> Result<Claim, StorageError> {
         let now = self.clock.now();
         let lease = TimeDelta::from_std(self.attempt_timeout + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
         let claim_token = random::uuid_v4(&*self.random);
@@ -116,17 +129,26 @@ impl MailOutbox {
                 tracing::error!(mail_id = %mail.id, attempt = mail.attempt, error, "mail given up");
             }
         }
+        self.record(mail.id, mail.claim_token, &settlement).await;
+    }
+
+    /// Discards a mail that can't be read: it would come back with every claim, and never leave.
+    async fn give_up(&self, mail: UnreadableMail) {
+        let error = format!("{} in its row is none that Vestibule writes", mail.what);
+        tracing::error!(mail_id = %mail.id, error, "mail given up");
+        self.record(mail.id, mail.claim_token, &Settlement::Discarded { error }).await;
+    }
+
+    async fn record(&self, id: MailId, claim_token: Uuid, settlement: &Settlement) {
         for _ in 0..SETTLE_ATTEMPTS {
-            let settled =
-                self.repository.settle_mail(mail.id, mail.claim_token, &settlement, self.clock.now()).await;
-            match settled {
+            match self.repository.settle_mail(id, claim_token, settlement, self.clock.now()).await {
                 Ok(true) => return,
                 Ok(false) => {
-                    tracing::info!(mail_id = %mail.id, "the mail's user is gone, or its lease is somebody else's");
+                    tracing::info!(mail_id = %id, "the mail's user is gone, or its lease is somebody else's");
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(mail_id = %mail.id, error = %Causes(&error), "a mail's outcome can't be recorded");
+                    tracing::warn!(mail_id = %id, error = %Causes(&error), "a mail's outcome can't be recorded");
                     sleep(SETTLE_DELAY).await;
                 }
             }
@@ -153,6 +175,13 @@ impl MailOutbox {
     }
 }
 
+/// A mail whose attempt panicked is sent again when its lease is over; the others must not notice.
+fn tell_of_a_panic(outcome: Result<(), JoinError>) {
+    if let Err(panic) = outcome {
+        tracing::error!(error = %panic, "a mail's attempt failed");
+    }
+}
+
 /// What follows from an attempt: transient failures are tried again until the key expires.
 fn settle(mail: &ClaimedMail, outcome: Result<(), SendError>, now: Timestamp, jitter: u64) -> Settlement {
     match outcome {
@@ -170,8 +199,6 @@ fn settle(mail: &ClaimedMail, outcome: Result<(), SendError>, now: Timestamp, ji
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::domain::{
         mail::{MailId, MailKind},

@@ -8,10 +8,10 @@ use super::{PostgresRepository, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, Settlement},
+        mail::{ClaimedMail, MailId, MailKind, Settlement, UnreadableMail},
         user::UserId,
     },
-    repository::{Outbox, StorageError},
+    repository::{Claim, Outbox, StorageError},
 };
 
 #[async_trait]
@@ -22,8 +22,8 @@ impl Outbox for PostgresRepository {
         lease_expire_time: Timestamp,
         claim_token: Uuid,
         limit: u32,
-    ) -> Result<Vec<ClaimedMail>, StorageError> {
-        let mut mails = sqlx::query(
+    ) -> Result<Claim, StorageError> {
+        let rows = sqlx::query(
             // Materialised: a planner that ran the limited query once for each row would claim beyond the limit.
             "WITH due AS MATERIALIZED (
                  SELECT id FROM mails
@@ -42,12 +42,20 @@ impl Outbox for PostgresRepository {
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
-        .map_err(storage_error)?
-        .iter()
-        .map(|row| Ok((row.try_get::<Timestamp, _>("next_attempt_time").map_err(storage_error)?, claimed(row, claim_token)?)))
-        .collect::<Result<Vec<_>, StorageError>>()?;
+        .map_err(storage_error)?;
+        let mut mails = Vec::new();
+        let mut unreadable = Vec::new();
+        for row in &rows {
+            match claimed(row, claim_token) {
+                Ok(mail) => mails.push(mail),
+                Err(error) => {
+                    let id = MailId(row.try_get("id").map_err(storage_error)?);
+                    unreadable.push(UnreadableMail { id, claim_token, what: error.corrupt_part() });
+                }
+            }
+        }
         mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(mails.into_iter().map(|(_, mail)| mail).collect())
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable })
     }
 
     async fn settle_mail(
@@ -99,10 +107,11 @@ WITH concerned AS (
 )
 INSERT INTO events (kind, create_time, user_id, mail_id) SELECT $6, $3, user_id, id FROM finished";
 
-fn claimed(row: &PgRow, claim_token: Uuid) -> Result<ClaimedMail, StorageError> {
+/// A mail, and since when it is due.
+fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {
     let kind: &str = row.try_get("kind").map_err(storage_error)?;
     let attempt: i32 = row.try_get("attempt").map_err(storage_error)?;
-    Ok(ClaimedMail {
+    let mail = ClaimedMail {
         id: MailId(row.try_get("id").map_err(storage_error)?),
         user_id: UserId(row.try_get("user_id").map_err(storage_error)?),
         kind: MailKind::from_name(kind).ok_or(StorageError::Corrupt("a mail's kind"))?,
@@ -112,5 +121,6 @@ fn claimed(row: &PgRow, claim_token: Uuid) -> Result<ClaimedMail, StorageError> 
         claim_token,
         create_time: row.try_get("create_time").map_err(storage_error)?,
         expire_time: row.try_get("expire_time").map_err(storage_error)?,
-    })
+    };
+    Ok((row.try_get("next_attempt_time").map_err(storage_error)?, mail))
 }

@@ -8,10 +8,10 @@ use super::{SqliteRepository, id, instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, Settlement},
+        mail::{ClaimedMail, MailId, MailKind, Settlement, UnreadableMail},
         user::UserId,
     },
-    repository::{Outbox, StorageError},
+    repository::{Claim, Outbox, StorageError},
 };
 
 #[async_trait]
@@ -22,9 +22,9 @@ impl Outbox for SqliteRepository {
         lease_expire_time: Timestamp,
         claim_token: Uuid,
         limit: u32,
-    ) -> Result<Vec<ClaimedMail>, StorageError> {
+    ) -> Result<Claim, StorageError> {
         let mut transaction = self.begin().await?;
-        let mut mails = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
              WHERE id IN (
                  SELECT id FROM mails
@@ -40,13 +40,21 @@ impl Outbox for SqliteRepository {
         .bind(i64::from(limit))
         .fetch_all(&mut *transaction)
         .await
-        .map_err(storage_error)?
-        .iter()
-        .map(|row| Ok((instant(row, "next_attempt_time")?, claimed(row, claim_token)?)))
-        .collect::<Result<Vec<_>, StorageError>>()?;
+        .map_err(storage_error)?;
         transaction.commit().await.map_err(storage_error)?;
+        let mut mails = Vec::new();
+        let mut unreadable = Vec::new();
+        for row in &rows {
+            match claimed(row, claim_token) {
+                Ok(mail) => mails.push(mail),
+                Err(error) => {
+                    let id = MailId(id(row, "id")?);
+                    unreadable.push(UnreadableMail { id, claim_token, what: error.corrupt_part() });
+                }
+            }
+        }
         mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(mails.into_iter().map(|(_, mail)| mail).collect())
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable })
     }
 
     async fn settle_mail(
@@ -115,10 +123,11 @@ UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_er
     sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
 WHERE id = $1 AND claim_token = $2";
 
-fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<ClaimedMail, StorageError> {
+/// A mail, and since when it is due.
+fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {
     let kind: &str = row.try_get("kind").map_err(storage_error)?;
     let attempt: i64 = row.try_get("attempt").map_err(storage_error)?;
-    Ok(ClaimedMail {
+    let mail = ClaimedMail {
         id: MailId(id(row, "id")?),
         user_id: UserId(id(row, "user_id")?),
         kind: MailKind::from_name(kind).ok_or(StorageError::Corrupt("a mail's kind"))?,
@@ -128,5 +137,6 @@ fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<ClaimedMail, StorageErr
         claim_token,
         create_time: instant(row, "create_time")?,
         expire_time: instant(row, "expire_time")?,
-    })
+    };
+    Ok((instant(row, "next_attempt_time")?, mail))
 }

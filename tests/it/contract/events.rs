@@ -14,7 +14,7 @@ pub async fn x5_an_act_that_cannot_be_told_of_is_not_done(store: Store) {
     let (_, digest) = register(&store, "alice", "alice@example.com").await;
     let (bob, _) = register(&store, "bob", "bob@example.com").await;
     let (now, token) = (start() + seconds(1), unique_id());
-    let mail = store.claim_mails(now, now + seconds(30), token, 1).await.unwrap().remove(0);
+    let mail = store.claim_mails(now, now + seconds(30), token, 1).await.unwrap().mails.remove(0);
     let scope = PurgeScope { now: start() + window(), include_disabled: false };
 
     let before = store.contents().await;

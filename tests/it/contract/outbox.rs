@@ -5,7 +5,7 @@ use uuid::Uuid;
 use vestibule::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement},
+        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
         user::User,
     },
     repository::NewRegistration,
@@ -32,7 +32,7 @@ async fn queue(store: &Store, name: &str, now: Timestamp) -> (User, NewMail) {
 /// Claims up to ten mails under a token of the claim's own.
 async fn claim(store: &Store, now: Timestamp) -> (Uuid, Vec<ClaimedMail>) {
     let token = unique_id();
-    (token, store.claim_mails(now, now + lease(), token, 10).await.unwrap())
+    (token, store.claim_mails(now, now + lease(), token, 10).await.unwrap().mails)
 }
 
 fn ids(mails: &[ClaimedMail]) -> Vec<MailId> {
@@ -90,7 +90,7 @@ pub async fn mails_due_longest_come_first_and_limited(store: Store) {
     let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
     let now = start() + seconds(9);
     for expected in [&due[..2], &due[2..4], &due[4..], &[]] {
-        let claimed = store.claim_mails(now, now + lease(), unique_id(), 2).await.unwrap();
+        let claimed = store.claim_mails(now, now + lease(), unique_id(), 2).await.unwrap().mails;
         assert_eq!(ids(&claimed), expected);
     }
 }
@@ -196,6 +196,38 @@ pub async fn settling_one_mail_leaves_the_others_as_they_are(store: Store) {
     assert_eq!(store.events(bob.id.0).await, ["user_registered"]);
     assert_eq!(store.count("mails WHERE state = 'QUEUED'").await, 1);
     assert!(store.settle_mail(second.id, token, &Settlement::Delivered, start()).await.unwrap());
+}
+
+pub async fn a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_other(store: Store) {
+    let (_, first) = queue(&store, "alice", start()).await;
+    let (bob, spoilt) = queue(&store, "bob", start()).await;
+    let (_, last) = queue(&store, "carol", start()).await;
+    spoil(&store, spoilt.id, "kind = 'riddle'").await;
+    let (now, token) = (start(), unique_id());
+    let claim = store.claim_mails(now, now + lease(), token, 10).await.unwrap();
+    assert_eq!(ids(&claim.mails), [first.id, last.id]);
+    let unreadable = UnreadableMail { id: spoilt.id, claim_token: token, what: "a mail's kind" };
+    assert_eq!(claim.unreadable, [unreadable]);
+    // Under the same lease as the others, and settled as they are.
+    let again = store.claim_mails(now, now + lease(), unique_id(), 10).await.unwrap();
+    assert!(again.mails.is_empty() && again.unreadable.is_empty());
+    let discarded = Settlement::Discarded { error: "a mail's kind".into() };
+    assert!(store.settle_mail(spoilt.id, token, &discarded, now).await.unwrap());
+    assert_eq!(store.events(bob.id.0).await, ["user_registered", "activation_mail_failed"]);
+    let later = store.claim_mails(now + lease(), now + lease() * 2, unique_id(), 10).await.unwrap();
+    assert_eq!((later.mails.len(), later.unreadable.len()), (2, 0));
+}
+
+/// Changes a mail to what the schema forbids.
+async fn spoil(store: &Store, mail: MailId, change: &str) {
+    let update = format!("UPDATE mails SET {change} WHERE id = {}", store.id(mail.0));
+    if store.url().starts_with("sqlite:") {
+        let pragma = "PRAGMA ignore_check_constraints";
+        store.execute(format!("{pragma} = ON; {update}; {pragma} = OFF")).await;
+    } else {
+        store.execute("ALTER TABLE mails DROP CONSTRAINT mails_kind_check").await;
+        store.execute(update).await;
+    }
 }
 
 pub async fn a_user_without_a_mail_has_none_to_claim(store: Store) {

@@ -280,7 +280,7 @@ pub async fn mails_are_counted_by_what_became_of_them(store: Store) {
         let store = store.clone();
         async move {
             let token = unique_id();
-            let claimed = store.claim_mails(now, now + seconds(30), token, 1).await.unwrap();
+            let claimed = store.claim_mails(now, now + seconds(30), token, 1).await.unwrap().mails;
             assert!(store.settle_mail(claimed[0].id, token, &settlement, now).await.unwrap());
         }
     };

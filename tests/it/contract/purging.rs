@@ -158,7 +158,7 @@ pub async fn r15_nothing_is_left_of_the_purged_but_events_and_the_names_are_free
     store.issue_key(&further).await.unwrap().unwrap();
     // One mail delivered, one with a lease on it.
     let token = unique_id();
-    let mails = store.claim_mails(start() + seconds(2), late(), token, 10).await.unwrap();
+    let mails = store.claim_mails(start() + seconds(2), late(), token, 10).await.unwrap().mails;
     store.settle_mail(mails[0].id, token, &Settlement::Delivered, start() + seconds(2)).await.unwrap();
     let (bob, _) = register_active(&store, "bob", "bob@example.com").await;
     verify_another_address(&store, &bob, "second@example.com").await;

@@ -311,7 +311,8 @@ pub async fn a_mail_goes_to_one_of_many_workers(store: Store) {
     let claimed = at_once(&store, 8, |store, _| async move {
         let mut claimed = Vec::new();
         loop {
-            let mails = store.claim_mails(start(), start() + seconds(30), unique_id(), 4).await.unwrap();
+            let mails =
+                store.claim_mails(start(), start() + seconds(30), unique_id(), 4).await.unwrap().mails;
             assert!(mails.len() <= 4);
             if mails.is_empty() {
                 return claimed;
