@@ -6,7 +6,7 @@ mod events;
 mod finding;
 mod holding;
 mod listing;
-mod outbox;
+pub mod outbox;
 pub mod people;
 mod profiles;
 mod purging;

@@ -8,7 +8,11 @@ use std::{
 };
 
 use secrecy::SecretString;
-use tokio::{net::TcpListener, task::JoinSet, time};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinSet,
+    time,
+};
 use uuid::Uuid;
 use vestibule::{
     domain::{
@@ -198,6 +202,23 @@ async fn a_server_that_falls_silent_costs_no_more_than_a_steps_time_and_the_erro
         });
     }
     senders.join_all().await;
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_nobody_costs_no_more_than_its_time_either() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let crowded = socket.listen(1).unwrap();
+    let address = crowded.local_addr().unwrap();
+    // The kernel accepts some on its behalf, and then lets everybody wait.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = time::timeout(IMPATIENT, TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    for (url, said) in [("smtp", "connecting: timed out"), ("smtps", "connecting over TLS: ")] {
+        let error = send_key(&sender(&format!("{url}://{address}"), 4 * IMPATIENT)).await.unwrap_err();
+        assert!(matches!(&error, SendError::Transient(text) if text.starts_with(said)), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ pub async fn a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_ot
     let (_, first) = queue(&store, "alice", start()).await;
     let (bob, spoilt) = queue(&store, "bob", start()).await;
     let (_, last) = queue(&store, "carol", start()).await;
-    spoil(&store, spoilt.id, "kind = 'riddle'").await;
+    spoil_mails(&store, &format!("id = {}", store.id(spoilt.id.0))).await;
     let (now, token) = (start(), unique_id());
     let claim = store.claim_mails(now, now + lease(), token, 10).await.unwrap();
     assert_eq!(ids(&claim.mails), [first.id, last.id]);
@@ -218,9 +218,9 @@ pub async fn a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_ot
     assert_eq!((later.mails.len(), later.unreadable.len()), (2, 0));
 }
 
-/// Changes a mail to what the schema forbids.
-async fn spoil(store: &Store, mail: MailId, change: &str) {
-    let update = format!("UPDATE mails SET {change} WHERE id = {}", store.id(mail.0));
+/// Changes mails to what the schema forbids.
+pub async fn spoil_mails(store: &Store, condition: &str) {
+    let update = format!("UPDATE mails SET kind = 'riddle' WHERE {condition}");
     if store.url().starts_with("sqlite:") {
         let pragma = "PRAGMA ignore_check_constraints";
         store.execute(format!("{pragma} = ON; {update}; {pragma} = OFF")).await;

@@ -5,7 +5,7 @@ use vestibule::grpc::proto::MailState;
 
 use super::{Journey, key_in};
 use crate::{
-    contract::store::Store,
+    contract::{outbox::spoil_mails, store::Store},
     support::{
         server::wait_for_rows,
         smtp::{Action, Step},
@@ -57,6 +57,25 @@ pub async fn x6_a_refused_mail_is_given_up_and_the_registration_stands(store: St
     journey.client.wait_for_mail(&alice.id, 1, MailState::Delivered).await;
     assert_eq!(journey.sink.mails(2).await.len(), 2);
     journey.client.use_key(&key_in(&mail)).await.unwrap();
+}
+
+pub async fn a_mail_whose_row_cannot_be_read_is_given_up_and_the_others_arrive(store: Store) {
+    let journey = Journey::start(&store, "").await;
+    journey.sink.at(Step::Rcpt, Action::Reply("451 4.3.0 try again later".into()));
+    let alice = journey.client.register_by_mail("alice", "alice@example.com").await;
+    let bob = journey.client.register_by_mail("bob", "bob@example.com").await;
+    wait_for_rows(&store, FAILED, 2).await;
+    spoil_mails(&store, "recipient = 'alice@example.com'").await;
+
+    journey.sink.behave();
+    journey.server.clock.advance(BACKOFF);
+    assert_eq!(journey.next_mail().await.recipient, "bob@example.com");
+    journey.client.wait_for_mail(&bob.id, 1, MailState::Delivered).await;
+    wait_for_rows(&store, "mails WHERE state = 'DISCARDED' AND sealed_text IS NULL", 1).await;
+    let errors = store.texts("SELECT last_error FROM mails WHERE state = 'DISCARDED'").await;
+    assert_eq!(errors, ["a mail's kind in its row is none that Vestibule writes"]);
+    let events = store.events(alice.id.parse().unwrap()).await;
+    assert_eq!(events, ["user_registered", "activation_mail_failed"]);
 }
 
 pub async fn a_mail_that_is_delivered_twice_has_the_same_message_id(store: Store) {
