@@ -317,7 +317,8 @@ mod tests {
         let (mut peer, mut connection) = accept(patience, &Cuts::default()).await;
         open(&mut peer, &mut connection).await;
         // More than the kernel keeps for the two of them.
-        let write = connection.write_all(&[0; 64 * 1024 * 1024]);
+        let much = vec![0; 64 * 1024 * 1024];
+        let write = connection.write_all(&much);
         assert_eq!(end_of(write).await, io::ErrorKind::TimedOut);
     }
 

@@ -85,13 +85,13 @@ impl Server {
     pub async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = self.greet(patience).await?;
         if let Encryption::StartTls(parameters) = &self.encryption {
-            let upgrade = connection.starttls(parameters.clone(), &self.hello_name);
+            let upgrade = Box::pin(connection.starttls(parameters.clone(), &self.hello_name));
             let upgrade = async { upgrade.await.map_err(Failure::at(Step::StartTls)) };
             patience.step(Step::StartTls, upgrade).await?;
         }
         if let Some(login) = &self.login {
             let credentials = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
-            let answer = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            let answer = Box::pin(connection.auth(DEFAULT_MECHANISMS, &credentials));
             let answer = async { answer.await.map_err(Failure::at(Step::Auth)) };
             patience.step(Step::Auth, answer).await?;
         }
@@ -103,13 +103,13 @@ impl Server {
         // A server of several addresses gets a second chance before the step is over.
         let for_each_address = patience.timeout / 4;
         if let Encryption::Implicit(parameters) = &self.encryption {
-            let greeted = AsyncSmtpConnection::connect_tokio1(
+            let greeted = Box::pin(AsyncSmtpConnection::connect_tokio1(
                 address,
                 Some(for_each_address),
                 &self.hello_name,
                 Some(parameters.clone()),
                 None,
-            );
+            ));
             let greeted = async { greeted.await.map_err(Failure::at(Step::ConnectTls)) };
             return patience.step(Step::ConnectTls, greeted).await;
         }
@@ -118,6 +118,7 @@ impl Server {
         let stream = async { stream.await.map_err(|error| Failure::connecting(&error)) };
         let stream = patience.step(Step::Connect, stream).await?;
         let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello_name);
+        let greeted = Box::pin(greeted);
         let greeted = async { greeted.await.map_err(Failure::at(Step::Greeting)) };
         patience.step(Step::Greeting, greeted).await
     }
