@@ -101,6 +101,9 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         ("mail.from = 'nobody'", "mail.from must be a mailbox such as Shop <shop@example.com>"),
         ("database.max_connections = 0", "database.max_connections must be 1 or more"),
         ("mail.timeout_seconds = 0", "mail.timeout_seconds must be 1 to 600"),
+        ("grpc.max_connections = 0", "grpc.max_connections must be 1 to 1000000"),
+        ("grpc.call_seconds = 0", "grpc.call_seconds must be 1 to 3600"),
+        ("grpc.call_seconds = 3601", "grpc.call_seconds must be 1 to 3600"),
         ("grpc.drain_seconds = 3601", "grpc.drain_seconds must be 0 to 3600"),
         ("passwords.queue_seconds = 3601", "passwords.queue_seconds must be 0 to 3600"),
         (

@@ -16,7 +16,7 @@ use vestibule::grpc::proto::ListUnverifiedRequest;
 use crate::{
     access::connect,
     support::{
-        server::Client,
+        server::{Client, reason},
         wire::{PREFACE, Wire, frame, message, refusal},
     },
 };
@@ -29,16 +29,28 @@ const FIRST_BYTES: Duration = Duration::from_secs(10);
 const LIST_UNVERIFIED: &str = "/vestibule.v1.RegistrationService/ListUnverified";
 
 // Kinds of frames, flags and errors of HTTP/2.
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const END_HEADERS: u8 = 4;
-const CANCEL: u32 = 8;
-const ENHANCE_YOUR_CALM: u32 = 11;
+const FRAME_SIZE_ERROR: [u8; 4] = [0, 0, 0, 6];
+const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
 /// `:method POST`, `:scheme http`, `:path /`, as every peer knows them from the start.
 const ANY_CALL: [u8; 3] = [0x83, 0x86, 0x84];
+
+/// The headers of a call that waits for its request.
+fn a_list() -> Vec<u8> {
+    // `:method POST`, `:scheme http`, and the names of `:path` and `content-type` with values spelt out.
+    let literal =
+        |name: &[u8], value: &str| [name, &[u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    [&[0x83, 0x86][..], &literal(&[0x04], LIST_UNVERIFIED), &literal(&[0x0f, 0x10], "application/grpc")]
+        .concat()
+}
 
 #[tokio::test]
 async fn a_peer_that_does_not_begin_to_speak_is_cut() {
@@ -77,9 +89,37 @@ async fn headers_beyond_the_limit_are_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn a_call_beyond_two_hundred_at_once_and_a_frame_beyond_16_kib_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = super::start(folder.path(), &[]);
+    let mut peer = TcpStream::connect(process.address).await.unwrap();
+    let calls = (1..).step_by(2).take(201).flat_map(|stream| frame(HEADERS, END_HEADERS, stream, &a_list()));
+    let bytes = PREFACE.iter().copied().chain(frame(SETTINGS, 0, 0, &[])).chain(calls).collect::<Vec<_>>();
+    peer.write_all(&bytes).await.unwrap();
+    // The last of them, and no other, was one too many.
+    let refused =
+        read_until(&mut peer, |kind, payload| kind == RST_STREAM && payload == REFUSED_STREAM).await;
+    assert_eq!(refused, 401);
+    peer.write_all(&frame(DATA, 0, 1, &[0; 16 * 1024 + 1])).await.unwrap();
+    read_until(&mut peer, |kind, payload| kind == GOAWAY && payload[4..8] == FRAME_SIZE_ERROR).await;
+}
+
+#[tokio::test]
+async fn a_request_beyond_64_kib_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = super::start(folder.path(), &[]);
+    let client = Client::connect(process.address).await;
+    let request = |length| ListUnverifiedRequest { page_token: "x".repeat(length), ..Default::default() };
+    let refusal = client.list_unverified(request(64 * 1024)).await.unwrap_err();
+    assert_eq!(refusal.code(), tonic::Code::OutOfRange);
+    let refusal = client.list_unverified(request(63 * 1024)).await.unwrap_err();
+    assert_eq!(reason(&refusal), "INVALID_PAGE_TOKEN");
+}
+
+#[tokio::test]
 async fn a_peer_that_takes_back_its_calls_over_and_over_is_hung_up_on() {
     let begin_and_cancel = |stream| {
-        let cancel = frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+        let cancel = frame(RST_STREAM, 0, stream, &CANCEL);
         [frame(HEADERS, END_HEADERS, stream, &ANY_CALL), cancel].concat()
     };
     assert_hung_up_on(begin_and_cancel).await;
@@ -104,8 +144,7 @@ async fn assert_hung_up_on(abuse: impl Fn(u32) -> Vec<u8>) {
         bytes.extend(abuse(stream));
     }
     peer.write_all(&bytes).await.unwrap();
-    read_until(&mut peer, |kind, payload| kind == GOAWAY && payload[4..8] == ENHANCE_YOUR_CALM.to_be_bytes())
-        .await;
+    read_until(&mut peer, |kind, payload| kind == GOAWAY && payload[4..8] == ENHANCE_YOUR_CALM).await;
     Client::connect(process.address).await.register("alice", "alice@example.com").await;
 }
 
@@ -142,8 +181,8 @@ async fn who_watches_may_watch_longer_than_a_call_may_take() {
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
 }
 
-/// Reads frames until one is such.
-async fn read_until(peer: &mut TcpStream, is_it: impl Fn(u8, &[u8]) -> bool) {
+/// Reads frames until one is such, and returns the stream that it speaks of.
+async fn read_until(peer: &mut TcpStream, is_it: impl Fn(u8, &[u8]) -> bool) -> u32 {
     let found = async {
         loop {
             let mut head = [0; 9];
@@ -152,9 +191,9 @@ async fn read_until(peer: &mut TcpStream, is_it: impl Fn(u8, &[u8]) -> bool) {
             let mut payload = vec![0; length];
             peer.read_exact(&mut payload).await.unwrap();
             if is_it(head[3], &payload) {
-                return;
+                return u32::from_be_bytes(head[5..].try_into().unwrap());
             }
         }
     };
-    timeout(PATIENCE, found).await.expect("such a frame");
+    timeout(PATIENCE, found).await.expect("such a frame")
 }
