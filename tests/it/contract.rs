@@ -185,6 +185,7 @@ contract! {
         x20_nothing_is_settled_or_told_after_the_user_was_purged,
         settling_one_mail_leaves_the_others_as_they_are,
         a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_other,
+        an_instant_that_is_none_makes_a_mail_unreadable,
         a_user_without_a_mail_has_none_to_claim,
     ]
     switching: [

@@ -34,7 +34,11 @@ impl Outbox for PostgresRepository {
              )
              UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
              WHERE id IN (SELECT id FROM due)
-             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time",
+             RETURNING id, user_id, kind, recipient, sealed_text, attempt,
+                 -- The driver panics at an infinite instant; a missing one it can tell.
+                 CASE WHEN isfinite(create_time) THEN create_time END AS create_time,
+                 CASE WHEN isfinite(expire_time) THEN expire_time END AS expire_time,
+                 CASE WHEN isfinite(next_attempt_time) THEN next_attempt_time ELSE $1 END AS due_time",
         )
         .bind(now)
         .bind(lease_expire_time)
@@ -122,5 +126,5 @@ fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), S
         create_time: row.try_get("create_time").map_err(storage_error)?,
         expire_time: row.try_get("expire_time").map_err(storage_error)?,
     };
-    Ok((row.try_get("next_attempt_time").map_err(storage_error)?, mail))
+    Ok((row.try_get("due_time").map_err(storage_error)?, mail))
 }

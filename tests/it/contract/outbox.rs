@@ -218,6 +218,19 @@ pub async fn a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_ot
     assert_eq!((later.mails.len(), later.unreadable.len()), (2, 0));
 }
 
+pub async fn an_instant_that_is_none_makes_a_mail_unreadable(store: Store) {
+    let never = if store.url().starts_with("sqlite:") { i64::MAX.to_string() } else { "'infinity'".into() };
+    for column in ["create_time", "expire_time"] {
+        let (_, spoilt) = queue(&store, column, start()).await;
+        let (_, sound) = queue(&store, &format!("sound_{column}"), start()).await;
+        let id = store.id(spoilt.id.0);
+        store.execute(format!("UPDATE mails SET {column} = {never} WHERE id = {id}")).await;
+        let claim = store.claim_mails(start(), start() + lease(), unique_id(), 10).await.unwrap();
+        assert_eq!(ids(&claim.mails), [sound.id]);
+        assert_eq!(claim.unreadable.iter().map(|mail| mail.id).collect::<Vec<_>>(), [spoilt.id]);
+    }
+}
+
 /// Changes mails to what the schema forbids.
 pub async fn spoil_mails(store: &Store, condition: &str) {
     let update = format!("UPDATE mails SET kind = 'riddle' WHERE {condition}");
