@@ -30,6 +30,7 @@ pub struct Settings {
     pub mail: Mail,
     pub templates: Templates,
     pub registration: Registration,
+    pub usernames: Usernames,
     pub passwords: Passwords,
     pub secrets: Secrets,
     pub log: Log,
@@ -127,6 +128,14 @@ pub struct Templates {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Registration {
     pub activation_days: i64,
+}
+
+/// `[usernames]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Usernames {
+    pub reserved: Vec<String>,
 }
 
 /// `[passwords]`

@@ -3,6 +3,7 @@
 //! A type here can only hold what its rule allows, so that the layers above never check twice.
 
 pub mod activation_key;
+pub mod bidi;
 pub mod email_address;
 pub mod event;
 pub mod mail;
@@ -14,6 +15,7 @@ pub mod site;
 pub mod unverified;
 pub mod user;
 pub mod username;
+pub mod username_policy;
 
 /// An instant in UTC, kept to the microsecond (X21).
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

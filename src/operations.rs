@@ -50,6 +50,7 @@ use crate::{
         activation_key::{ActivationKey, SALT_BYTES},
         mail::{MailId, MailKind, MailText, NewMail},
         site::{Site, Sites},
+        username_policy::UsernamePolicy,
     },
     hashing::PasswordHasher,
     random::{self, Random},
@@ -76,6 +77,8 @@ pub struct Vestibule {
     pub hasher: PasswordHasher,
     /// The sites that users register on.
     pub sites: Sites,
+    /// What a new username must be beyond the standard.
+    pub usernames: UsernamePolicy,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
 }

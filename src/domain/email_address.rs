@@ -1,6 +1,6 @@
 //! The rules of an email address: RFC 5321 without quotes, comments and IP literals, and IDNA.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use super::Invalid;
 
@@ -31,6 +31,9 @@ impl EmailAddress {
         if text.len() > MAX_BYTES {
             return Err(too_long());
         }
+        if text.contains(char::is_control) {
+            return Err(Invalid::new("must hold no control characters"));
+        }
         let (local, domain) =
             text.rsplit_once('@').ok_or_else(|| Invalid::new("must look like local@domain"))?;
         if !is_dot_atom(local) {
@@ -60,18 +63,16 @@ impl EmailAddress {
 }
 
 impl EmailDomain {
-    /// Accepts a host name, internationalised or not, that is no IP address.
+    /// Accepts a host name, internationalised or not, that is no IP address: UTS 46, nontransitional, with every
+    /// check that it has.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid =
             || Invalid::new("must have a domain name behind the @, such as example.com, and no IP address");
-        if text.is_empty() || text.len() > MAX_BYTES || text.starts_with('[') {
+        if text.len() > MAX_BYTES {
             return Err(invalid());
         }
         let ascii = idna::domain_to_ascii_strict(text).map_err(|_| invalid())?;
-        if ascii.is_empty() || ascii.ends_with('.') || ascii.parse::<IpAddr>().is_ok() {
-            return Err(invalid());
-        }
-        Ok(Self(ascii))
+        if ends_in_a_number(&ascii) { Err(invalid()) } else { Ok(Self(ascii)) }
     }
 
     /// The domain as text.
@@ -84,6 +85,14 @@ impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
+}
+
+/// Whether the last label is decimal or hexadecimal digits: an IPv4 address in one of the spellings that resolvers
+/// know, or no name that there can be.
+fn ends_in_a_number(domain: &str) -> bool {
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex || last.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a local part is a dot-atom of RFC 5322 in ASCII, as long as RFC 5321 allows.

@@ -27,7 +27,14 @@ impl Password {
             return Err(Invalid::new(format!("must have at most {MAX_BYTES} bytes")));
         }
         let normalised = OpaqueString::enforce(text)
-            .map_err(|_| Invalid::new("must hold no control characters, as RFC 8265 OpaqueString says"))?;
+            .ok()
+            // What comes out has to conform, too: normalisation can move a mark to where it may not stand.
+            .filter(|normalised| OpaqueString::enforce(&**normalised).is_ok_and(|again| again == *normalised))
+            .ok_or_else(|| {
+                Invalid::new(
+                    "must hold no control characters and none that RFC 8265 OpaqueString doesn't know, such as new emoji",
+                )
+            })?;
         Ok(Self(normalised.into_owned().into()))
     }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use precis_core::profile::PrecisFastInvocation as _;
-use precis_profiles::{UsernameCaseMapped, UsernameCasePreserved};
+use precis_profiles::UsernameCaseMapped;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::Invalid;
+use super::{Invalid, bidi::keeps_bidi_rule};
 
 /// The longest username, in bytes of UTF-8, before and after normalisation.
 pub const MAX_BYTES: usize = 255;
@@ -18,7 +19,7 @@ pub struct Username {
 }
 
 /// A username after RFC 8265 `UsernameCaseMapped`: equal keys, equal usernames.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UsernameKey(String);
 
 impl Username {
@@ -27,28 +28,20 @@ impl Username {
         if text.is_empty() {
             return Err(Invalid::new("must not be empty"));
         }
-        let invalid = || {
+        let too_long = |text: &str| text.len() > MAX_BYTES;
+        let within = || Invalid::new(format!("must have at most {MAX_BYTES} bytes"));
+        if too_long(text) {
+            return Err(within());
+        }
+        if text.contains(char::is_control) {
+            return Err(Invalid::new("must hold no control characters"));
+        }
+        let name = enforce(text).ok_or_else(|| {
             Invalid::new(
                 "must be letters, digits and ASCII symbols without spaces, as RFC 8265 UsernameCaseMapped allows",
             )
-        };
-        let within = |text: String| {
-            if text.len() > MAX_BYTES {
-                return Err(Invalid::new(format!("must have at most {MAX_BYTES} bytes")));
-            }
-            Ok(text)
-        };
-        let text = within(text.to_owned())?;
-        let preserved = UsernameCasePreserved::enforce(&*text).map_err(|_| invalid())?;
-        let key = UsernameCaseMapped::enforce(&*text).map_err(|_| invalid())?;
-        // What is shown must be a name that finds its user; for a few texts the profiles are not stable.
-        let stable = UsernameCasePreserved::enforce(&*preserved).is_ok_and(|again| again == preserved)
-            && UsernameCaseMapped::enforce(&*preserved).is_ok_and(|again| again == key)
-            && UsernameCaseMapped::enforce(&*key).is_ok_and(|again| again == key);
-        if !stable {
-            return Err(invalid());
-        }
-        Ok(Self { preserved: within(preserved.into_owned())?, key: UsernameKey(within(key.into_owned())?) })
+        })?;
+        if too_long(&name.preserved) || too_long(&name.key.0) { Err(within()) } else { Ok(name) }
     }
 
     /// The form that is shown: RFC 8265 `UsernameCasePreserved`.
@@ -75,6 +68,31 @@ impl fmt::Display for Username {
     }
 }
 
+/// Both profiles of RFC 8265, whose rules differ in one: `UsernameCasePreserved` leaves the case alone.
+fn enforce(text: &str) -> Option<Username> {
+    // Of the crate's steps only this one is the standard's for every text: its case mapping knows no
+    // final sigma, and its Bidi Rule no marks inside a word.
+    let prepared = UsernameCaseMapped::prepare(text).ok()?;
+    let preserved: String = prepared.nfc().collect();
+    let key = map_case(&prepared);
+    // What comes out has to conform, too: for a few texts normalisation moves a mark to where it may not stand,
+    // or lower case is a letter that the class does not know (Cherokee). And what is shown has to find its user.
+    let conforms = |text: &String| {
+        UsernameCaseMapped::prepare(&**text).is_ok_and(|again| again == **text) && keeps_bidi_rule(text)
+    };
+    let stable = conforms(&preserved)
+        && conforms(&key)
+        && preserved.nfc().eq(preserved.chars())
+        && map_case(&preserved) == key
+        && map_case(&key) == key;
+    stable.then_some(Username { preserved, key: UsernameKey(key) })
+}
+
+/// Unicode's toLowerCase, which knows a final sigma, and normalisation form C.
+fn map_case(text: &str) -> String {
+    text.to_lowercase().nfc().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +116,25 @@ mod tests {
     }
 
     #[test]
+    fn capitals_are_the_lower_case_that_people_write() {
+        assert_eq!(key("\u{39d}\u{3af}\u{3ba}\u{3bf}\u{3c2}"), key("\u{39d}\u{38a}\u{39a}\u{39f}\u{3a3}"));
+        assert_ne!(key("\u{3bd}\u{3af}\u{3ba}\u{3bf}\u{3c2}"), key("\u{3bd}\u{3af}\u{3ba}\u{3bf}\u{3c3}"));
+    }
+
+    #[test]
+    fn a_name_with_vowel_signs_is_a_name() {
+        let muhammad = "\u{645}\u{64f}\u{62d}\u{64e}\u{645}\u{651}\u{64e}\u{62f}";
+        assert_eq!(Username::parse(muhammad).unwrap().key().as_str().nfd().count(), 8);
+    }
+
+    #[test]
+    fn a_letter_whose_lower_case_is_no_letter_of_the_class_is_refused() {
+        for cherokee in ["\u{13a0}", "\u{ab70}"] {
+            assert!(Username::parse(cherokee).is_err());
+        }
+    }
+
+    #[test]
     fn a_name_whose_shown_form_would_not_find_it_is_refused() {
         assert!(Username::parse("\u{597}\u{94d}\u{200c}L").is_err());
     }
@@ -116,6 +153,10 @@ mod tests {
             "\u{212A}elvin",
         ] {
             assert!(Username::parse(text).is_err(), "{text:?}");
+        }
+        let said = |text: &str| Username::parse(text).unwrap_err().0;
+        for text in ["a\u{0}b", "a\nb", "\u{7f}", "\u{85}"] {
+            assert_eq!(said(text), "must hold no control characters");
         }
         assert!(Username::parse(&"a".repeat(MAX_BYTES)).is_ok());
         assert!(Username::parse(&"a".repeat(MAX_BYTES + 1)).is_err());

@@ -8,7 +8,9 @@ use tonic::{Request, Status};
 use tracing::Instrument as _;
 
 use super::status;
-use crate::{operations::Vestibule, random::Random, sealing::Keyring};
+use crate::{
+    domain::username_policy::UsernamePolicy, operations::Vestibule, random::Random, sealing::Keyring,
+};
 
 /// The service, and the calls that it is working on.
 ///
@@ -33,6 +35,11 @@ impl Calls {
     /// What page tokens are sealed with.
     pub fn sealing(&self) -> (&Keyring, &dyn Random) {
         (&self.vestibule.keyring, &*self.vestibule.random)
+    }
+
+    /// What a new username must be beyond the standard.
+    pub fn username_policy(&self) -> &UsernamePolicy {
+        &self.vestibule.usernames
     }
 
     /// Runs `work` to its end, and waits for it until the deadline.

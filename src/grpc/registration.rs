@@ -50,7 +50,9 @@ impl RegistrationService for RegistrationHandler {
         let deadline = deadline(&request);
         let request = request.into_inner();
         let mut fields = Fields::default();
-        let username = fields.check("username", Username::parse(&request.username));
+        let username = Username::parse(&request.username);
+        let policy = &self.calls.username_policy();
+        let username = fields.check("username", username.and_then(|name| policy.check(&name).map(|()| name)));
         let email = fields.check("email", EmailAddress::parse(&request.email));
         let password = fields.password(request.password.as_deref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());

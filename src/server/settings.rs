@@ -23,6 +23,8 @@ use crate::{
         Invalid,
         policy::ActivationDays,
         site::{Site, SiteId, Sites},
+        username::Username,
+        username_policy::UsernamePolicy,
     },
     grpc::front::Anonymous,
     hashing::PasswordHasher,
@@ -124,6 +126,7 @@ pub fn vestibule(
         templates,
         hasher: PasswordHasher::new(queue, Arc::clone(&outside.random)),
         sites,
+        usernames: username_policy(settings)?,
         mail_queued: Arc::default(),
     })
 }
@@ -259,4 +262,12 @@ fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
         });
     }
     Sites::new(sites).map_err(|invalid| ConfigError(format!("sites {invalid}")))
+}
+
+/// Reserves what the settings list; what could be no username needs no reserving, so it is a slip of the pen.
+fn username_policy(settings: &Settings) -> Result<UsernamePolicy, ConfigError> {
+    let reserved = settings.usernames.reserved.iter().enumerate().map(|(index, name)| {
+        Username::parse(name).map_err(|invalid| ConfigError(format!("usernames.reserved[{index}] {invalid}")))
+    });
+    Ok(UsernamePolicy::new(reserved.collect::<Result<Vec<_>, _>>()?))
 }

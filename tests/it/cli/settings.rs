@@ -100,6 +100,11 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         ("sites = []", "sites must name at least one site"),
         ("mail.from = 'nobody'", "mail.from must be a mailbox such as Shop <shop@example.com>"),
         ("database.max_connections = 0", "database.max_connections must be 1 or more"),
+        (
+            "usernames.reserved = ['chef', 'a b']",
+            "usernames.reserved[1] must be letters, digits and ASCII symbols without spaces",
+        ),
+        ("usernames.reserved = ['']", "usernames.reserved[0] must not be empty"),
         ("mail.timeout_seconds = 0", "mail.timeout_seconds must be 1 to 600"),
         ("grpc.max_connections = 0", "grpc.max_connections must be 1 to 1000000"),
         ("grpc.call_seconds = 0", "grpc.call_seconds must be 1 to 3600"),

@@ -143,6 +143,10 @@ fn flatten(prefix: &str, value: &Value, into: &mut Vec<String>) {
                 flatten(&prefix, value, into);
             }
         }
+        // A list of names is told by its length.
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            into.push(format!("{prefix} = {} entries", items.len()));
+        }
         Value::Array(items) => items.iter().for_each(|item| flatten(prefix, item, into)),
         Value::String(text) if !text.is_empty() => into.push(format!("{prefix} = {text}")),
         other => into.push(format!("{prefix} = {other}")),
