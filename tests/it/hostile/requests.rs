@@ -1,0 +1,83 @@
+//! A request for every call in which every field is right, and which changes nothing: the user is not there, the
+//! address is taken, the key unknown.
+
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use tonic::Code;
+use uuid::Uuid;
+use vestibule::grpc::proto::{
+    ActivateRequest, ActivateUserRequest, CountUnverifiedRequest, CreateInactiveUserRequest,
+    CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
+    DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
+    InspectActivationKeyRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
+    RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest, get_user_request,
+    send_activation_email_request,
+};
+
+use super::Answer;
+
+/// An address that somebody has verified.
+pub const EMAIL: &str = "mike@example.com";
+/// A key that nobody has.
+const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// The call's request, and what it is answered: on either store the same.
+pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
+    let user_id = Uuid::nil().to_string();
+    let activation_key = KEY.to_owned();
+    let done = || Answer::new(Code::Ok, "", &[]);
+    let nobody = || Answer::new(Code::NotFound, "USER_NOT_FOUND", &[]);
+    let no_key = || Answer::new(Code::NotFound, "ACTIVATION_KEY_UNKNOWN", &[]);
+    let (bytes, answer) = match method.name() {
+        "CreateInactiveUser" => {
+            let (username, email) = ("alice".to_owned(), EMAIL.to_owned());
+            let request = CreateInactiveUserRequest { username, email, ..Default::default() };
+            (encode(request), Answer::new(Code::AlreadyExists, "EMAIL_TAKEN", &[]))
+        }
+        "Activate" => (encode(ActivateRequest { activation_key, password: None }), no_key()),
+        "InspectActivationKey" => (encode(InspectActivationKeyRequest { activation_key }), no_key()),
+        "SendActivationEmail" => {
+            let user = send_activation_email_request::User::UserId(user_id);
+            (encode(SendActivationEmailRequest { user: Some(user) }), nobody())
+        }
+        "ReissueActivationKey" => (encode(ReissueActivationKeyRequest { user_id }), nobody()),
+        "GetRegistrationProfile" => (encode(GetRegistrationProfileRequest { user_id }), nobody()),
+        "CreateRegistrationProfile" => {
+            (encode(CreateRegistrationProfileRequest { user_id, send_email: None }), nobody())
+        }
+        "DeleteRegistrationProfile" => (encode(DeleteRegistrationProfileRequest { user_id }), nobody()),
+        "ListUnverified" => (encode(ListUnverifiedRequest::default()), done()),
+        "CountUnverified" => (encode(CountUnverifiedRequest::default()), done()),
+        "PurgeExpired" => (encode(PurgeExpiredRequest::default()), done()),
+        "GetUser" => {
+            let user = get_user_request::User::UserId(user_id);
+            (encode(GetUserRequest { user: Some(user) }), nobody())
+        }
+        "ListUsers" => (encode(ListUsersRequest::default()), done()),
+        "RecordLogin" => (encode(RecordLoginRequest { user_id, login_time: None }), nobody()),
+        "ActivateUser" => (encode(ActivateUserRequest { user_id }), nobody()),
+        "DisableUser" => (encode(DisableUserRequest { user_id }), nobody()),
+        "EnableUser" => (encode(EnableUserRequest { user_id }), nobody()),
+        "DeleteUser" => (encode(DeleteUserRequest { user_id }), nobody()),
+        _ => panic!("{} has no valid request yet", method.full_name()),
+    };
+    (DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap(), answer)
+}
+
+/// What a text field holds when it is right; the last name of its path tells what it is.
+pub fn sample(name: &str) -> String {
+    match name {
+        "username" | "username_prefix" => "alice".to_owned(),
+        "email" => EMAIL.to_owned(),
+        "email_domain" => "example.com".to_owned(),
+        "password" => "correct horse".to_owned(),
+        "site" => "default".to_owned(),
+        "user_id" => Uuid::nil().to_string(),
+        "activation_key" => KEY.to_owned(),
+        "page_token" => String::new(),
+        _ => panic!("nobody has said what a right {name} is"),
+    }
+}
+
+fn encode(request: impl prost::Message) -> Vec<u8> {
+    request.encode_to_vec()
+}
