@@ -45,6 +45,7 @@ pub struct Database {
     pub url: SecretString,
     pub url_file: Option<PathBuf>,
     pub max_connections: u32,
+    pub timeout_seconds: u64,
 }
 
 /// `[grpc]`

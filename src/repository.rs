@@ -11,6 +11,8 @@ pub mod sqlite;
 mod unverified;
 mod users;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::Timestamp;
@@ -23,14 +25,18 @@ pub use registrations::{
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
 
+/// How long a store may take to say whether it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
 pub trait Repository: Registrations + Unverified + Users + Outbox + Send + Sync {
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;
 
-    /// Whether every migration of this program is there, which also shows that the store answers. A schema that
-    /// is newer still is ready too, so that an upgrade can migrate while the old program runs.
+    /// Whether every migration of this program is there. A schema that is newer still is ready too, so that an upgrade
+    /// can migrate while the old program runs. An error if the store can't be reached or written to; either way
+    /// the answer comes within seconds, and however many acts are under way.
     async fn is_ready(&self) -> Result<bool, StorageError>;
 
     /// What time it is by the store's own clock, if that is another machine's (X22).

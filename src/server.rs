@@ -93,7 +93,6 @@ impl Default for Outside {
 impl Server {
     /// Builds everything and starts to listen. Health says `NOT_SERVING` until the database answers.
     pub async fn start(settings: &Settings, outside: Outside) -> anyhow::Result<Self> {
-        settings::check_ranges(settings)?;
         let repository = open_repository(settings).await?;
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {

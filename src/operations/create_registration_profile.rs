@@ -2,7 +2,7 @@
 
 use super::{ProfileStatus, Vestibule};
 use crate::{
-    domain::{activation_key::ActivationKey, profile::KeyRefusal, user::UserId},
+    domain::{activation_key::ActivationKey, mail::MailState, profile::KeyRefusal, user::UserId},
     repository::{CreateProfileRefusal, NewProfile, StorageError},
     templates::TemplateError,
 };
@@ -51,6 +51,7 @@ impl Vestibule {
         let expire_time = site.activation_days.expire_time(now);
         let key = self.generate_key(&user.username);
         let issue = self.key_issue(&user, &key, expire_time, send_email, now)?;
+        let mut mails = self.repository.count_activation_mails(user_id).await?;
         let user =
             self.repository.create_profile(&NewProfile { issue, expire_time }).await?.map_err(|refusal| {
                 match refusal {
@@ -60,7 +61,10 @@ impl Vestibule {
                 }
             })?;
         self.mail_queued.notify_one();
-        let status = self.profile_status(&user).await?;
+        if send_email {
+            mails.last_state = Some(MailState::Queued);
+        }
+        let status = self.profile_status(&user, mails);
         let status = status.ok_or(StorageError::Corrupt("a new profile"))?;
         Ok(CreatedProfile { status, activation_key: (!send_email).then_some(key) })
     }

@@ -26,10 +26,11 @@ impl Vestibule {
         &self,
         user_id: UserId,
     ) -> Result<ProfileStatus, DeleteRegistrationProfileError> {
+        let mails = self.repository.count_activation_mails(user_id).await?;
         let user = self.repository.delete_profile(user_id).await?.map_err(|refusal| match refusal {
             ProfileRefusal::UserNotFound => DeleteRegistrationProfileError::UserNotFound,
             ProfileRefusal::ProfileNotFound => DeleteRegistrationProfileError::ProfileNotFound,
         })?;
-        self.profile_status(&user).await?.ok_or(DeleteRegistrationProfileError::ProfileNotFound)
+        self.profile_status(&user, mails).ok_or(DeleteRegistrationProfileError::ProfileNotFound)
     }
 }

@@ -44,13 +44,14 @@ impl Vestibule {
     ) -> Result<ProfileStatus, GetRegistrationProfileError> {
         let user = self.repository.find_user(user_id).await?;
         let user = user.ok_or(GetRegistrationProfileError::UserNotFound)?;
-        self.profile_status(&user).await?.ok_or(GetRegistrationProfileError::ProfileNotFound)
+        let mails = self.repository.count_activation_mails(user_id).await?;
+        self.profile_status(&user, mails).ok_or(GetRegistrationProfileError::ProfileNotFound)
     }
 
-    /// The profile of a user as just found.
-    pub(super) async fn profile_status(&self, user: &User) -> Result<Option<ProfileStatus>, StorageError> {
-        let Some(profile) = user.profile else { return Ok(None) };
-        let mails = self.repository.count_activation_mails(user.id).await?;
-        Ok(Some(ProfileStatus { user_id: user.id, profile, state: profile.state(self.clock.now()), mails }))
+    /// The profile of a user as just found. What was mailed is counted before an act, never after: what has
+    /// been done must be answered.
+    pub(super) fn profile_status(&self, user: &User, mails: MailCount) -> Option<ProfileStatus> {
+        let profile = user.profile?;
+        Some(ProfileStatus { user_id: user.id, profile, state: profile.state(self.clock.now()), mails })
     }
 }

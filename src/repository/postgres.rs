@@ -1,7 +1,8 @@
-//! The store on Postgres, and what its parts share: the pool, the rows, the errors.
+//! The store on Postgres, and what its parts share: the rows, the errors.
 
 mod outbox;
 mod page;
+mod pool;
 mod registrations;
 mod unverified;
 mod users;
@@ -10,13 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{
-    PgPool, Postgres, Row as _, Transaction,
+    ConnectOptions as _, Connection as _, Executor as _, Row as _,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgConnectOptions, PgRow},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Repository, StorageError};
+use self::pool::{ACQUIRE_TIMEOUT, Pool, Transaction};
+use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
     profile::RegistrationProfile,
@@ -26,53 +29,38 @@ use crate::domain::{
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A migration takes as long as it takes, whatever the role's own settings are.
+const UNBOUNDED: &str =
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
 /// A [`Repository`] on Postgres.
 #[derive(Debug)]
 pub struct PostgresRepository {
-    pool: PgPool,
+    options: PgConnectOptions,
+    pool: Pool,
+    /// One more session, so that readiness depends on no free place among the others.
+    probe: Pool,
 }
 
 impl PostgresRepository {
-    /// A store at `url`, which is asked for the first time when it is first used.
-    pub fn connect(url: &str, max_connections: u32) -> Result<Self, StorageError> {
+    /// A store at `url`, which is asked for the first time when it is first used. An act that takes longer than
+    /// `act_timeout` is given up.
+    pub fn connect(url: &str, max_connections: u32, act_timeout: Duration) -> Result<Self, StorageError> {
         let options: PgConnectOptions = url.parse().map_err(storage_error)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options.application_name("vestibule"));
-        Ok(Self { pool })
+        let options = options.application_name("vestibule");
+        let pool = Pool::new(options.clone(), max_connections, act_timeout);
+        let probe = Pool::new(options.clone(), 1, READY_TIMEOUT);
+        Ok(Self { options, pool, probe })
     }
 
     /// Begins a transaction, which leaves nothing behind if it is dropped before it is committed.
-    ///
-    /// It begins in a task of its own: if its caller went away meanwhile, the driver would take the session for an
-    /// idle one, and what others write there later would be acknowledged and lost.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the task lasts for one statement, and closing the pool waits for it"
-    )]
-    async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>, StorageError> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin_with(statement).await }).await;
-        begun.map_err(|error| StorageError::Unavailable(error.into()))?.map_err(storage_error)
-    }
-}
-
-#[async_trait]
-impl Repository for PostgresRepository {
-    async fn migrate(&self) -> Result<(), StorageError> {
-        let mut connection = self.pool.acquire().await.map_err(storage_error)?;
-        // The session holds a lock against others who migrate, and a failure must not put it back into the pool so.
-        connection.close_on_drop();
-        MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(migrate_error)
+    async fn begin(&self, statement: &'static str) -> Result<Transaction, StorageError> {
+        self.pool.begin(statement).await.map_err(storage_error)
     }
 
-    async fn is_ready(&self) -> Result<bool, StorageError> {
+    async fn has_schema(&self) -> Result<bool, StorageError> {
         let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.probe)
             .await
             .map_err(storage_error)?;
         if table.is_none() {
@@ -80,19 +68,37 @@ impl Repository for PostgresRepository {
         }
         let applied: Vec<i64> =
             sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
-                .fetch_all(&self.pool)
+                .fetch_all(&self.probe)
                 .await
                 .map_err(storage_error)?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
     }
+}
+
+#[async_trait]
+impl Repository for PostgresRepository {
+    async fn migrate(&self) -> Result<(), StorageError> {
+        // A session of its own, closed whatever happens: it holds a lock against others who migrate.
+        let opened = timeout(ACQUIRE_TIMEOUT, self.options.connect()).await;
+        let mut connection = opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(storage_error)?;
+        connection.execute(sqlx::raw_sql(UNBOUNDED)).await.map_err(storage_error)?;
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
+        connection.close().await.map_err(storage_error)
+    }
+
+    async fn is_ready(&self) -> Result<bool, StorageError> {
+        let answer = timeout(READY_TIMEOUT, self.has_schema()).await;
+        answer.unwrap_or_else(|_| Err(StorageError::Unavailable("the database does not answer".into())))
+    }
 
     async fn time(&self) -> Result<Option<Timestamp>, StorageError> {
-        let time = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.pool).await;
+        let time = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.probe).await;
         time.map(Some).map_err(storage_error)
     }
 
     async fn close(&self) {
         self.pool.close().await;
+        self.probe.close().await;
     }
 }
 
@@ -134,10 +140,7 @@ fn user(row: &PgRow) -> Result<User, StorageError> {
 }
 
 /// Locks a user's row, so that whatever the transaction decides by stays true until it ends (X17).
-async fn lock_user(
-    transaction: &mut Transaction<'_, Postgres>,
-    id: UserId,
-) -> Result<Option<User>, StorageError> {
+async fn lock_user(transaction: &mut Transaction, id: UserId) -> Result<Option<User>, StorageError> {
     sqlx::query(concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR UPDATE"))
         .bind(id.0)
         .fetch_optional(&mut **transaction)
@@ -161,10 +164,15 @@ fn storage_error(error: sqlx::Error) -> StorageError {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default().into_owned();
             match code.as_bytes() {
-                // serialization_failure, deadlock_detected, lock_not_available
-                b"40001" | b"40P01" | b"55P03" => StorageError::Conflict(error.into()),
-                // read_only_sql_transaction; connection exceptions, insufficient resources, operator intervention
-                b"25006" | [b'0', b'8', ..] | [b'5', b'3' | b'7', ..] => {
+                // Whether it was done is unknown (statement_completion_unknown): no conflict that leaves nothing behind.
+                b"40003" => StorageError::Unavailable(error.into()),
+                // transaction_rollback, of which are serialization_failure and deadlock_detected; lock_not_available
+                [b'4', b'0', ..] | b"55P03" => StorageError::Conflict(error.into()),
+                // read_only_sql_transaction; a transaction that was idle or open for too long; io_error
+                b"25006" | b"25P03" | b"25P04" | b"58030" => StorageError::Unavailable(error.into()),
+                // connection exceptions, insufficient resources, operator intervention (of which is query_canceled,
+                // the end of a statement that takes too long); a login or a database that is not there
+                [b'0', b'8', ..] | [b'5', b'3' | b'7', ..] | [b'2', b'8', ..] | [b'3', b'D', ..] => {
                     StorageError::Unavailable(error.into())
                 }
                 _ => StorageError::Database(error.into()),

@@ -159,16 +159,12 @@ pub struct MailCount {
 }
 
 impl MailCount {
-    /// Counts mails by the names of their states, the latest last.
-    pub(super) fn of(states: &[String]) -> Result<Self, StorageError> {
-        let states = states
-            .iter()
-            .map(|state| MailState::from_name(state).ok_or(StorageError::Corrupt("a mail's state")))
-            .collect::<Result<Vec<_>, _>>()?;
-        let delivered = states.iter().filter(|state| **state == MailState::Delivered).count();
+    /// Reads what a store has counted.
+    pub(super) fn read(delivered: i64, last_state: Option<&str>) -> Result<Self, StorageError> {
+        let state = |name| MailState::from_name(name).ok_or(StorageError::Corrupt("a mail's state"));
         Ok(Self {
             delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
-            last_state: states.last().copied(),
+            last_state: last_state.map(state).transpose()?,
         })
     }
 }

@@ -1,24 +1,25 @@
-//! The store on SQLite, and what its parts share: the pools, the rows, the errors.
+//! The store on SQLite, and what its parts share: the rows, the errors.
 
 mod outbox;
 mod page;
+mod pool;
 mod registrations;
 mod unverified;
 mod users;
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+use std::path::Path;
 
 use async_trait::async_trait;
 use sqlx::{
-    Connection as _, Row as _, Sqlite, SqlitePool, Transaction,
+    Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
-    pool::PoolOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteRow},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::{Repository, StorageError};
+use self::pool::{BUSY_TIMEOUT, WAL_DELAY, create_if_missing, look, readers, writer};
+use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
     event::EventKind,
@@ -30,19 +31,13 @@ use crate::domain::{
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a call waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How far apart the attempts are to switch a new file to WAL.
-const WAL_DELAY: Duration = Duration::from_millis(20);
-
 /// A [`Repository`] on SQLite.
 ///
 /// SQLite lets one connection write at a time, so there is one that writes: acts queue for it in order,
 /// rather than collide in the file.
 #[derive(Debug)]
 pub struct SqliteRepository {
+    options: SqliteConnectOptions,
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -61,12 +56,8 @@ impl SqliteRepository {
         let options = SqliteConnectOptions::new().filename(path);
         create_if_missing(Path::new(path)).map_err(|error| StorageError::Unavailable(error.into()))?;
         let options = options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
-        // Full: in WAL mode a commit is on the disk before it is acknowledged, also when the power goes.
-        let writing =
-            options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        let writer = pool(1).connect_lazy_with(writing);
-        let readers = pool(max_connections).connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self { writer, readers })
+        let (writer, readers) = (writer(&options), readers(&options, max_connections));
+        Ok(Self { options, writer, readers })
     }
 
     /// Begins a transaction that nobody else writes beside, so that whatever it decides by stays true until it ends.
@@ -88,28 +79,6 @@ impl SqliteRepository {
     }
 }
 
-fn pool(max_connections: u32) -> PoolOptions<Sqlite> {
-    SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT).after_release(
-        |connection, _| {
-            Box::pin(async move {
-                // The driver counts transactions by itself and misses it when SQLite rolls one back on its own,
-                // on a full disk for one: such a connection would never begin another.
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        },
-    )
-}
-
-/// Makes the file, readable to its owner only, for it holds password hashes; SQLite's other files take after it.
-fn create_if_missing(path: &Path) -> io::Result<()> {
-    // Not opened if it exists: closing it would release the locks that this process may hold on it.
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 #[async_trait]
 impl Repository for SqliteRepository {
     async fn migrate(&self) -> Result<(), StorageError> {
@@ -120,20 +89,12 @@ impl Repository for SqliteRepository {
     }
 
     async fn is_ready(&self) -> Result<bool, StorageError> {
-        let table: Option<String> =
-            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(storage_error)?;
-        if table.is_none() {
-            return Ok(false);
-        }
-        let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(storage_error)?;
-        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+        let answer = timeout(READY_TIMEOUT, async {
+            // A connection of its own, opened each time: whoever has a file open does not notice that it is gone.
+            let mut connection = look(&self.options).await.map_err(storage_error)?;
+            has_schema(&mut connection).await
+        });
+        answer.await.unwrap_or_else(|_| Err(StorageError::Unavailable("the database does not answer".into())))
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, StorageError> {
@@ -145,6 +106,23 @@ impl Repository for SqliteRepository {
         // Last, so that it leaves everything in the one file.
         self.writer.close().await;
     }
+}
+
+async fn has_schema(connection: &mut SqliteConnection) -> Result<bool, StorageError> {
+    let table: Option<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(storage_error)?;
+    if table.is_none() {
+        return Ok(false);
+    }
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(connection)
+            .await
+            .map_err(storage_error)?;
+    Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
 }
 
 /// The columns of `users` that [`user`] reads.
@@ -250,8 +228,8 @@ fn storage_error(error: sqlx::Error) -> StorageError {
             match code & 0xff {
                 // busy, locked
                 5 | 6 => StorageError::Conflict(error.into()),
-                // no permission, out of memory, read-only, I/O error, full, can't open
-                3 | 7 | 8 | 10 | 13 | 14 => StorageError::Unavailable(error.into()),
+                // no permission, out of memory, read-only, I/O error, full, can't open, too many at the log's locks
+                3 | 7 | 8 | 10 | 13 | 14 | 15 => StorageError::Unavailable(error.into()),
                 _ => StorageError::Database(error.into()),
             }
         }
@@ -270,7 +248,7 @@ fn migrate_error(error: MigrateError) -> StorageError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use tempfile::TempDir;
 

@@ -43,8 +43,9 @@ const OWN_FILES: u64 = 64;
 const FILES_OF_A_DATABASE_CONNECTION: u64 = 3;
 
 /// Refuses numbers with which a server would start and then not work.
-pub(super) fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
+fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
     for (key, number, range) in [
+        ("database.timeout_seconds", settings.database.timeout_seconds, 1..=600),
         ("mail.timeout_seconds", settings.mail.timeout_seconds, 1..=600),
         ("grpc.call_seconds", settings.grpc.call_seconds, 1..=3600),
         ("grpc.max_connections", settings.grpc.max_connections, 1..=1_000_000),
@@ -85,6 +86,7 @@ pub(super) fn max_connections(settings: &Settings) -> usize {
 
 /// Opens the store that `database.url` names. SQLite is made and brought up to date on the spot.
 pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
+    check_ranges(settings)?;
     let url = settings.database.url.expose_secret();
     if settings.database.max_connections == 0 {
         return Err(ConfigError("database.max_connections must be 1 or more".to_owned()).into());
@@ -97,7 +99,8 @@ pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repo
             Ok(Arc::new(repository))
         }
         Database::Postgres => {
-            let repository = PostgresRepository::connect(url, settings.database.max_connections)
+            let act_timeout = Duration::from_secs(settings.database.timeout_seconds);
+            let repository = PostgresRepository::connect(url, settings.database.max_connections, act_timeout)
                 .map_err(|error| bad_database(&error))?;
             Ok(Arc::new(repository))
         }

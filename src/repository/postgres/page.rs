@@ -1,8 +1,8 @@
 //! Walks a list of users page by page, along an index (U4).
 
-use sqlx::{Postgres, QueryBuilder, Row as _, Transaction, postgres::PgRow};
+use sqlx::{Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
-use super::{storage_error, user, user_columns};
+use super::{Transaction, storage_error, user, user_columns};
 use crate::{
     domain::{
         page::{Page, PageKey, PageSize},
@@ -28,7 +28,7 @@ pub(super) trait List {
     /// queries.
     async fn page(
         &self,
-        transaction: &mut Transaction<'_, Postgres>,
+        transaction: &mut Transaction,
         size: PageSize,
         after: Option<&PageKey>,
     ) -> Result<Page<User>, StorageError> {

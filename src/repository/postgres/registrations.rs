@@ -2,9 +2,9 @@
 //! on a fresh snapshot.
 
 use async_trait::async_trait;
-use sqlx::{Executor, Postgres, Row as _, Transaction};
+use sqlx::{Executor, Postgres, Row as _};
 
-use super::{PostgresRepository, lock_user, storage_error, user, user_columns};
+use super::{PostgresRepository, Transaction, lock_user, storage_error, user, user_columns};
 use crate::{
     domain::{
         activation_key::KeyDigest,
@@ -171,14 +171,21 @@ impl Registrations for PostgresRepository {
     }
 
     async fn count_activation_mails(&self, user_id: UserId) -> Result<MailCount, StorageError> {
-        let states: Vec<String> = sqlx::query_scalar(
-            "SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation' ORDER BY create_time, id",
+        let row = sqlx::query(
+            "SELECT count(*) FILTER (WHERE state = 'DELIVERED') AS delivered,
+                 (
+                     SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation'
+                     ORDER BY create_time DESC, id DESC LIMIT 1
+                 ) AS last_state
+             FROM mails WHERE user_id = $1 AND kind = 'activation'",
         )
         .bind(user_id.0)
-        .fetch_all(&self.pool)
+        .fetch_one(&self.pool)
         .await
         .map_err(storage_error)?;
-        MailCount::of(&states)
+        let delivered = row.try_get("delivered").map_err(storage_error)?;
+        let last_state: Option<String> = row.try_get("last_state").map_err(storage_error)?;
+        MailCount::read(delivered, last_state.as_deref())
     }
 }
 
@@ -313,7 +320,7 @@ async fn insert(
 
 /// X7: deletes the username's holder, as a purge would.
 async fn give_way(
-    transaction: &mut Transaction<'_, Postgres>,
+    transaction: &mut Transaction,
     holder: UserId,
     registration: &NewRegistration,
 ) -> Result<(), StorageError> {
@@ -333,7 +340,7 @@ async fn give_way(
 }
 
 /// Whether another user has verified the user's primary address.
-async fn is_taken(transaction: &mut Transaction<'_, Postgres>, user: &User) -> Result<bool, StorageError> {
+async fn is_taken(transaction: &mut Transaction, user: &User) -> Result<bool, StorageError> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM verified_email_addresses WHERE email = $1 AND user_id <> $2)",
     )
@@ -346,7 +353,7 @@ async fn is_taken(transaction: &mut Transaction<'_, Postgres>, user: &User) -> R
 
 /// Adds a key to a user whose row is locked, drops the keys beyond the newest (X15), and queues the mail.
 async fn insert_key(
-    transaction: &mut Transaction<'_, Postgres>,
+    transaction: &mut Transaction,
     user: &User,
     issue: &KeyIssue,
 ) -> Result<(), StorageError> {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use sqlx::{Postgres, QueryBuilder, Transaction};
+use sqlx::{Postgres, QueryBuilder};
 
-use super::{PostgresRepository, lock_user, page::List, storage_error, user, user_columns};
+use super::{PostgresRepository, Transaction, lock_user, page::List, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
@@ -208,7 +208,7 @@ impl List for UserFilter {
 
 /// Writes the state of a locked user and since when, says so in an event, and commits.
 async fn switch(
-    mut transaction: Transaction<'_, Postgres>,
+    mut transaction: Transaction,
     switched: User,
     kind: EventKind,
     now: Timestamp,

@@ -105,6 +105,7 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
             "usernames.reserved[1] must be letters, digits and ASCII symbols without spaces",
         ),
         ("usernames.reserved = ['']", "usernames.reserved[0] must not be empty"),
+        ("database.timeout_seconds = 0", "database.timeout_seconds must be 1 to 600"),
         ("mail.timeout_seconds = 0", "mail.timeout_seconds must be 1 to 600"),
         ("grpc.max_connections = 0", "grpc.max_connections must be 1 to 1000000"),
         ("grpc.call_seconds = 0", "grpc.call_seconds must be 1 to 3600"),

@@ -50,7 +50,7 @@ impl Deref for Store {
 pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(case: fn(Store) -> F) {
     let database = Database::create().await;
     let url = database.url();
-    let repository = PostgresRepository::connect(&url, 10).unwrap();
+    let repository = PostgresRepository::connect(&url, 10, PATIENCE).unwrap();
     let raw = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
     let store = Store { repository: Arc::new(repository), raw: Raw::Postgres(raw.clone()), url };
     let outcome = run(case, store.clone()).await;
@@ -90,7 +90,9 @@ impl Store {
     /// Another process's view of the same database.
     pub fn another(&self, max_connections: u32) -> Arc<dyn Repository> {
         match self.raw {
-            Raw::Postgres(_) => Arc::new(PostgresRepository::connect(&self.url, max_connections).unwrap()),
+            Raw::Postgres(_) => {
+                Arc::new(PostgresRepository::connect(&self.url, max_connections, PATIENCE).unwrap())
+            }
             Raw::Sqlite(_) => Arc::new(SqliteRepository::open(&self.url, max_connections).unwrap()),
         }
     }

@@ -114,8 +114,8 @@ async fn create_template(admin: &PgConnectOptions) -> String {
         let unfinished = unique_name();
         execute(&mut connection, format!("CREATE DATABASE {unfinished}")).await;
         let url = admin.clone().database(&unfinished).to_url_lossy();
-        let repository =
-            PostgresRepository::connect(url.as_str(), 1).expect("a URL of our own is well formed");
+        let repository = PostgresRepository::connect(url.as_str(), 1, START_TIMEOUT)
+            .expect("a URL of our own is well formed");
         repository.migrate().await.expect("the migrations run on an empty database");
         repository.close().await;
         let renamed = sqlx::query(AssertSqlSafe(format!("ALTER DATABASE {unfinished} RENAME TO {template}")));
