@@ -50,8 +50,8 @@ impl PurgeExpiredCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let vestibule = open(&self.config).await?;
         let limit = self.limit.unwrap_or(u32::MAX);
-        let (purged, interrupted) = if self.dry_run {
-            (self.preview(&vestibule, limit).await?, false)
+        let (purged, ended) = if self.dry_run {
+            (self.preview(&vestibule, limit).await?, Ok(ExitCode::SUCCESS))
         } else {
             self.purge(&vestibule, limit).await?
         };
@@ -60,7 +60,7 @@ impl PurgeExpiredCommand {
             Output::Text => print(&self.text(&purged))?,
             Output::Json => print(&self.json(&purged).to_string())?,
         };
-        Ok(if interrupted { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        ended
     }
 
     async fn preview(&self, vestibule: &Vestibule, limit: u32) -> anyhow::Result<Purged> {
@@ -70,8 +70,13 @@ impl PurgeExpiredCommand {
         Ok(Purged { count: count.min(limit), sample, more: count > limit })
     }
 
-    /// Purges step by step, until there is nothing left, the limit is reached, or somebody asks to stop.
-    async fn purge(&self, vestibule: &Vestibule, limit: u32) -> anyhow::Result<(Purged, bool)> {
+    /// Purges step by step, until there is nothing left, the limit is reached, or somebody asks to stop. What is
+    /// gone by then is told however it ended.
+    async fn purge(
+        &self,
+        vestibule: &Vestibule,
+        limit: u32,
+    ) -> anyhow::Result<(Purged, anyhow::Result<ExitCode>)> {
         let stop = asked_to_stop();
         tokio::pin!(stop);
         let total = self.preview(vestibule, limit).await?.count;
@@ -85,7 +90,14 @@ impl PurgeExpiredCommand {
                 limit: PurgeLimit::parse(left.min(STEP))?,
                 deadline: None,
             };
-            let purged = vestibule.purge_expired(request).await?;
+            let purged = match vestibule.purge_expired(request).await {
+                Ok(purged) => purged,
+                Err(error) => {
+                    progress.finish();
+                    all.more = true;
+                    return Ok((all, Err(error.into())));
+                }
+            };
             all.count += purged.count;
             all.more = purged.more;
             let room = usize::try_from(SAMPLE_SIZE)?.saturating_sub(all.sample.len());
@@ -94,13 +106,13 @@ impl PurgeExpiredCommand {
             // A step that deleted nobody left only users whom somebody holds; the next run takes them.
             if !all.more || all.count >= limit || purged.count == 0 {
                 progress.finish();
-                return Ok((all, false));
+                return Ok((all, Ok(ExitCode::SUCCESS)));
             }
             tokio::select! {
                 biased;
                 () = &mut stop => {
                     progress.finish();
-                    return Ok((all, true));
+                    return Ok((all, Ok(ExitCode::FAILURE)));
                 }
                 () = std::future::ready(()) => {}
             }

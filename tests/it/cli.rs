@@ -21,6 +21,7 @@ on_each_store! {
     purging: [
         r15_the_command_purges_what_the_call_would,
         x18_a_dry_run_deletes_nobody,
+        x18_a_purge_that_fails_tells_who_went_before,
     ]
     users: [
         users_are_listed_in_every_form,

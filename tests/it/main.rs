@@ -16,6 +16,7 @@ mod access;
 mod cli;
 mod contract;
 mod crash;
+mod faults;
 mod hostile;
 mod identity;
 mod journeys;

@@ -113,7 +113,8 @@ impl Million {
         load(&mut connection).await;
         Plans::switch_on(&mut connection).await;
         connection.close().await.unwrap();
-        let store = PostgresRepository::connect(&database.url(), 1).unwrap();
+        let store =
+            PostgresRepository::connect(&database.url(), 1, std::time::Duration::from_secs(60)).unwrap();
         Self { database, store, plans: Plans::collect() }
     }
 

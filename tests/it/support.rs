@@ -4,6 +4,7 @@ pub mod grpcurl;
 pub mod house;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod server;
 pub mod smtp;
 pub mod wire;

@@ -13,6 +13,7 @@ use vestibule::grpc::proto::PurgeExpiredRequest;
 use super::{code, run, stderr, stdout};
 use crate::{
     contract::store::{Store, on_postgres, on_sqlite},
+    rules,
     support::{
         process::{Process, serve, vestibule},
         server::{Client, make_keyring},
@@ -87,6 +88,39 @@ pub async fn x18_a_dry_run_deletes_nobody(store: Store) {
     assert_eq!(said.matches("somebody@example.com").count(), 4, "{said}");
     assert!(progress(&output).is_empty());
     assert_eq!(store.count("users").await, 5);
+}
+
+pub async fn x18_a_purge_that_fails_tells_who_went_before(store: Store) {
+    let folder = tempfile::tempdir().unwrap();
+    make_keyring(folder.path());
+    let start = chrono::DateTime::from_timestamp(1_000_000_000, 0).unwrap();
+    rules::load(&store, 1300, start, start).await;
+    // Those who expired first go first, and this one is met after the first thousand.
+    let last = "WHEN (OLD.username = 'user1250')";
+    if store.url().starts_with("postgres:") {
+        let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$";
+        store.execute(fail).await;
+        let on = "BEFORE DELETE ON users FOR EACH ROW";
+        store.execute(format!("CREATE TRIGGER fail {on} {last} EXECUTE FUNCTION fail()")).await;
+    } else {
+        let fail = "BEGIN SELECT RAISE(ABORT, 'no'); END";
+        store.execute(format!("CREATE TRIGGER fail BEFORE DELETE ON users {last} {fail}")).await;
+    }
+    let keyring = folder.path().join("keyring");
+    let fails = |arguments: &[&str]| {
+        let environment = [
+            ("VESTIBULE__DATABASE__URL", store.url()),
+            ("VESTIBULE__SECRETS__KEYRING_FILE", keyring.to_str().unwrap()),
+        ];
+        run(folder.path(), &[&["purge-expired"], arguments].concat(), &environment)
+    };
+    let output = fails(&[]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (1, "1200 users deleted. More remain.\n"));
+    assert!(stderr(&output).contains("the database refused a statement"), "{}", stderr(&output));
+    assert_eq!(store.count("users").await, 100);
+    let output = fails(&["--output", "json"]);
+    let said: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((code(&output), &said["purge_count"], &said["more"]), (1, &json!(0), &json!(true)));
 }
 
 #[tokio::test]

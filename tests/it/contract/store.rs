@@ -150,6 +150,12 @@ impl Store {
         }
     }
 
+    /// Sets something for every session with the Postgres database that begins from now on.
+    pub async fn set(&self, setting: &str) {
+        let database = self.texts("SELECT current_database()::text").await.concat();
+        self.execute(format!("ALTER DATABASE {database} SET {setting}")).await;
+    }
+
     /// Runs a statement, and says how many rows it touched.
     pub async fn execute(&self, statement: impl Into<String>) -> u64 {
         let statement = statement.into();

@@ -10,23 +10,17 @@ use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::task::JoinSet;
 use tonic::{Code, IntoRequest as _, Status};
 use vestibule::grpc::proto::{
-    CreateInactiveUserRequest, ListUnverifiedRequest, ReissueActivationKeyRequest,
-    get_user_request::User as By,
+    CreateInactiveUserRequest, ListUnverifiedRequest, get_user_request::User as By,
 };
 
 use super::start;
 use crate::{
     contract::store::Store,
     support::{
-        server::{Client, TestServer, eventually, reason, refused, wait_for_rows},
+        server::{reason, refused, wait_for_rows},
         wire::{Wire, message, refusal},
     },
 };
@@ -167,96 +161,6 @@ pub async fn a_call_whose_caller_goes_away_is_carried_out(store: Store) {
     client.user(By::Username("alice".into())).await.unwrap();
 }
 
-/// A way to a Postgres database on which every answer takes a while.
-struct SlowWay {
-    url: String,
-    _carriers: JoinSet<()>,
-}
-
-impl SlowWay {
-    async fn to(store: &Store) -> Self {
-        let database: PgConnectOptions = store.url().parse().unwrap();
-        let target = (database.get_host().to_owned(), database.get_port());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let url = database.host(&address.ip().to_string()).port(address.port()).to_url_lossy().into();
-        let mut carriers = JoinSet::new();
-        carriers.spawn(async move {
-            let mut carriers = JoinSet::new();
-            loop {
-                let (mut near, _) = listener.accept().await.unwrap();
-                let mut far = TcpStream::connect(&target).await.unwrap();
-                carriers.spawn(async move {
-                    let ((mut from_near, mut to_near), (mut from_far, mut to_far)) =
-                        (near.split(), far.split());
-                    let there = tokio::io::copy(&mut from_near, &mut to_far);
-                    let back = async {
-                        let mut answer = vec![0; 64 * 1024];
-                        while let Ok(length @ 1..) = from_far.read(&mut answer).await {
-                            sleep(Duration::from_millis(1)).await;
-                            to_near.write_all(&answer[..length]).await?;
-                        }
-                        Ok(0)
-                    };
-                    // Either side may hang up.
-                    let _: std::io::Result<_> = tokio::try_join!(there, back);
-                });
-            }
-        });
-        Self { url, _carriers: carriers }
-    }
-}
-
-/// How many callers are impatient, and how many at a time.
-const IMPATIENT: usize = 200;
-const AT_ONCE: usize = 8;
-
-pub async fn callers_who_go_away_leave_nothing_half_written(store: Store) {
-    let settings = "database.max_connections = 2";
-    let slow_way = match store.url().starts_with("postgres:") {
-        true => Some(SlowWay::to(&store).await),
-        false => None,
-    };
-    let url = slow_way.as_ref().map_or(store.url(), |way| way.url.as_str());
-    let server = TestServer::start_configured(url, settings).await;
-    let client = server.client().await;
-    let known = client.register("known", "known@example.com").await.id.to_string();
-    let mut callers = JoinSet::new();
-    for caller in 0..AT_ONCE {
-        // One connection for each: a server hangs up on a connection that takes back too much at once.
-        let (client, user_id) = (server.client().await, known.clone());
-        callers.spawn(async move {
-            let mut unsure = Vec::new();
-            for number in (caller..IMPATIENT).step_by(AT_ONCE) {
-                let patience = Duration::from_micros(u64::try_from(number * 7 % 50 * 300).unwrap());
-                let username = format!("user{number}");
-                match timeout(patience, client.create_inactive_user(registration(&username))).await {
-                    Ok(answer) => drop(answer.unwrap()),
-                    Err(_) => unsure.push(username),
-                }
-                // Locks a row, in a transaction of several statements.
-                let request = ReissueActivationKeyRequest { user_id: user_id.clone() };
-                let _ = timeout(patience, client.reissue_activation_key(request)).await;
-            }
-            // Whoever is unsure asks again.
-            let mut registered = Vec::new();
-            for username in unsure {
-                let again = client.create_inactive_user(registration(&username)).await;
-                registered.push(again.map_err(|refusal| reason(&refusal)).err());
-            }
-            registered
-        });
-    }
-    let answers: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
-    let carried_out = answers.iter().filter(|answer| answer.as_deref() == Some("USERNAME_TAKEN")).count();
-    let never_begun = answers.iter().filter(|answer| answer.is_none()).count();
-    assert!(carried_out > 0 && carried_out + never_begun == answers.len(), "{answers:?}");
-    assert_eq!(store.count("users").await, i64::try_from(IMPATIENT + 1).unwrap());
-    assert_whole(&store).await;
-    assert_nothing_is_open(&store).await;
-    probe(&client).await;
-}
-
 /// Every user has an address, a key, a mail unless the key was returned, and an event, and there is nothing else.
 async fn assert_whole(store: &Store) {
     let users = store.count("users").await;
@@ -270,27 +174,4 @@ async fn assert_whole(store: &Store) {
     ] {
         assert_eq!(store.count(part).await, users, "{part}");
     }
-}
-
-/// No session of the server sits in a transaction.
-async fn assert_nothing_is_open(store: &Store) {
-    if store.url().starts_with("sqlite:") {
-        return hold_writes(store).await.release().await;
-    }
-    let open = "pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    eventually("no open transaction", move || async move { store.count(open).await == 0 }).await;
-}
-
-/// Everything works, on every connection of the pool.
-async fn probe(client: &Client) {
-    let mut calls = JoinSet::new();
-    for number in 0..20 {
-        let client = client.clone();
-        calls.spawn(async move {
-            let probe =
-                client.register(&format!("probe{number}"), &format!("probe{number}@example.com")).await;
-            client.use_key(&probe.key).await.unwrap();
-        });
-    }
-    calls.join_all().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tonic::Code;
-use vestibule::grpc::proto::{CreateInactiveUserRequest, ListUnverifiedRequest};
+use vestibule::grpc::proto::CreateInactiveUserRequest;
 
 use super::{deadlines::hold_writes, start};
 use crate::{
@@ -17,29 +17,10 @@ fn registration(username: &str) -> CreateInactiveUserRequest {
     CreateInactiveUserRequest { username: username.into(), email, ..Default::default() }
 }
 
-/// Sets something for every session that begins from now on.
-async fn set(store: &Store, setting: &str) {
-    let database = store.texts("SELECT current_database()::text").await.concat();
-    store.execute(format!("ALTER DATABASE {database} SET {setting}")).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_takes_no_writes_is_unavailable() {
-    on_postgres(|store: Store| async move {
-        set(&store, "default_transaction_read_only = on").await;
-        let (_server, client) = start(&store, "").await;
-        let refusal = client.create_inactive_user(registration("alice")).await;
-        let details = refused(refusal, Code::Unavailable, "STORAGE_UNAVAILABLE");
-        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
-        client.list_unverified(ListUnverifiedRequest::default()).await.unwrap();
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_is_not_had_is_a_concurrent_update() {
     on_postgres(|store: Store| async move {
-        set(&store, "lock_timeout = '50ms'").await;
+        store.set("lock_timeout = '50ms'").await;
         let (_server, client) = start(&store, "").await;
         let held = hold_writes(&store).await;
         let refusal = client.create_inactive_user(registration("alice")).await;

@@ -82,8 +82,8 @@ impl Server {
                 (url.parse().expect("VESTIBULE_TEST_POSTGRES_URL is the URL of a Postgres server"), None)
             }
             Err(_) => {
-                let (options, keeper) = start().await;
-                (options, Some(keeper))
+                let cluster = Cluster::start().await;
+                (cluster.options, Some(cluster.keeper))
             }
         };
         let template = create_template(&admin).await;
@@ -127,46 +127,90 @@ async fn create_template(admin: &PgConnectOptions) -> String {
     template
 }
 
-/// Starts a server that ends with this process.
-async fn start() -> (PgConnectOptions, Child) {
-    let programs = find_programs();
-    // The keeper deletes it.
-    let folder = tempfile::Builder::new().prefix("vestibule-postgres-").tempdir().expect("a folder").keep();
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-    // Postgres refuses to run as root.
-    let user = Uid::effective().is_root().then(unprivileged_user);
-    if let Some(user) = &user {
-        chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root gives a folder away");
+/// A server of our own, which ends when this is dropped, and at the latest with this process.
+pub struct Cluster {
+    options: PgConnectOptions,
+    keeper: Child,
+}
+
+impl Cluster {
+    /// Starts one that is empty.
+    pub async fn start() -> Self {
+        let make = [
+            "initdb",
+            "-D",
+            "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ];
+        Self::make(&make).await
     }
-    let command = |program: &str| {
-        let mut command = Command::new(program);
+
+    /// Starts a standby, which has what this one has.
+    pub async fn standby(&self) -> Self {
+        let (host, port) = (self.options.get_host(), self.options.get_port().to_string());
+        let from = ["pg_basebackup", "-h", host, "-p", &port, "-U", self.options.get_username()];
+        Self::make(&[&from[..], &["-D", "data", "-R", "-c", "fast", "--no-sync"]].concat()).await
+    }
+
+    /// Where its own database is.
+    pub fn url(&self) -> String {
+        self.options.to_url_lossy().into()
+    }
+
+    /// Runs a statement on it.
+    pub async fn execute(&self, statement: &str) {
+        let mut connection = self.options.connect().await.expect("the server answers");
+        execute(&mut connection, statement.to_owned()).await;
+        connection.close().await.expect("a session ends");
+    }
+
+    async fn make(make: &[&str]) -> Self {
+        let programs = find_programs();
+        // The keeper deletes it.
+        let folder =
+            tempfile::Builder::new().prefix("vestibule-postgres-").tempdir().expect("a folder").keep();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        // Postgres refuses to run as root.
+        let user = Uid::effective().is_root().then(unprivileged_user);
         if let Some(user) = &user {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+            chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .expect("root gives a folder away");
         }
-        command.current_dir(&folder).env("LC_ALL", "C");
-        command
-    };
-    let made = command(&programs.join("initdb").to_string_lossy())
-        .args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
-        .output()
-        .expect("initdb runs");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let keeper = command("sh")
-        .args(["-c", KEEPER, "sh"])
-        .args([&programs, &folder])
-        .arg(port.to_string())
-        // A group of its own, so that Ctrl-C ends the tests first, and then the keeper by their end.
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh runs");
-    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let options: PgConnectOptions = url.parse().expect("a URL of our own is well formed");
-    wait_until_ready(&options, &folder).await;
-    (options, keeper)
+        let command = |program: &str| {
+            let mut command = Command::new(program);
+            if let Some(user) = &user {
+                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+            }
+            command.current_dir(&folder).env("LC_ALL", "C");
+            command
+        };
+        let made = command(&programs.join(make[0]).to_string_lossy()).args(&make[1..]).output();
+        let made = made.unwrap_or_else(|error| panic!("{}: {error}", make[0]));
+        assert!(made.status.success(), "{}: {}", make[0], String::from_utf8_lossy(&made.stderr));
+        let keeper = command("sh")
+            .args(["-c", KEEPER, "sh"])
+            .args([&programs, &folder])
+            .arg(port.to_string())
+            // A group of its own, so that Ctrl-C ends the tests first, and then the keeper by their end.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh runs");
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let options: PgConnectOptions = url.parse().expect("a URL of our own is well formed");
+        wait_until_ready(&options, &folder).await;
+        Self { options, keeper }
+    }
 }
 
 /// Runs the server until its own input ends, which is when the tests are gone, however they went.
