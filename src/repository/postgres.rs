@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, Row as _,
+    Connection as _, Executor as _, Row as _,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgRow},
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::pool::{ACQUIRE_TIMEOUT, Pool, Transaction};
+use self::pool::{Pool, Transaction};
 use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
@@ -36,7 +36,6 @@ const UNBOUNDED: &str =
 /// A [`Repository`] on Postgres.
 #[derive(Debug)]
 pub struct PostgresRepository {
-    options: PgConnectOptions,
     pool: Pool,
     /// One more session, so that readiness depends on no free place among the others.
     probe: Pool,
@@ -49,8 +48,8 @@ impl PostgresRepository {
         let options: PgConnectOptions = url.parse().map_err(storage_error)?;
         let options = options.application_name("vestibule");
         let pool = Pool::new(options.clone(), max_connections, act_timeout);
-        let probe = Pool::new(options.clone(), 1, READY_TIMEOUT);
-        Ok(Self { options, pool, probe })
+        let probe = Pool::new(options, 1, READY_TIMEOUT);
+        Ok(Self { pool, probe })
     }
 
     /// Begins a transaction, which leaves nothing behind if it is dropped before it is committed.
@@ -79,8 +78,7 @@ impl PostgresRepository {
 impl Repository for PostgresRepository {
     async fn migrate(&self) -> Result<(), StorageError> {
         // A session of its own, closed whatever happens: it holds a lock against others who migrate.
-        let opened = timeout(ACQUIRE_TIMEOUT, self.options.connect()).await;
-        let mut connection = opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(storage_error)?;
+        let mut connection = self.pool.open_apart().await.map_err(storage_error)?;
         connection.execute(sqlx::raw_sql(UNBOUNDED)).await.map_err(storage_error)?;
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
         connection.close().await.map_err(storage_error)
@@ -170,9 +168,9 @@ fn storage_error(error: sqlx::Error) -> StorageError {
                 [b'4', b'0', ..] | b"55P03" => StorageError::Conflict(error.into()),
                 // read_only_sql_transaction; a transaction that was idle or open for too long; io_error
                 b"25006" | b"25P03" | b"25P04" | b"58030" => StorageError::Unavailable(error.into()),
-                // connection exceptions, insufficient resources, operator intervention (of which is query_canceled,
-                // the end of a statement that takes too long); a login or a database that is not there
-                [b'0', b'8', ..] | [b'5', b'3' | b'7', ..] | [b'2', b'8', ..] | [b'3', b'D', ..] => {
+                // connection exceptions; a login or a database that is not there; insufficient resources; operator
+                // intervention, of which is query_canceled, the end of a statement that takes too long
+                [b'0' | b'2', b'8', ..] | [b'3', b'D', ..] | [b'5', b'3' | b'7', ..] => {
                     StorageError::Unavailable(error.into())
                 }
                 _ => StorageError::Database(error.into()),

@@ -26,13 +26,13 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// How long a call waits for a session, be it for a place, the look or a new connection.
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an idle session may take to answer the look, and an unfinished transaction to be rolled back.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a session is kept that nobody needs.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// How old a session becomes, so that servers and addresses that change are followed.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+const MAX_AGE: Duration = Duration::from_mins(30);
 
 /// The look: outside a transaction a statement begins the transaction that it runs in, so that both have one time.
 ///
@@ -92,6 +92,11 @@ impl Pool {
         session.in_transaction = true;
         session.run(sqlx::raw_sql(AssertSqlSafe(text))).await?;
         Ok(Transaction { session })
+    }
+
+    /// A connection that is none of the pool's, without limits.
+    pub(super) async fn open_apart(&self) -> Result<PgConnection, Error> {
+        timeout(ACQUIRE_TIMEOUT, self.0.options.connect()).await.map_err(|_| Error::PoolTimedOut)?
     }
 
     /// Waits for what is under way and closes every session.
@@ -220,7 +225,6 @@ impl Session {
         Ok((self.deadline, connection))
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "after whatever else the session's state is unknown")]
     fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         self.running = match &answer {
             // An error that the database tells of is an end, too.

@@ -56,10 +56,10 @@ pub(super) fn create_if_missing(path: &Path) -> io::Result<()> {
 pub(super) async fn look(options: &SqliteConnectOptions) -> Result<SqliteConnection, Error> {
     let mut connection = options.clone().busy_timeout(LOOK_TIMEOUT).connect().await?;
     match sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await {
-        Err(Error::Database(error)) if is_busy(&*error) => {}
-        looked => drop(looked?),
+        Err(Error::Database(error)) if is_busy(&*error) => Ok(connection),
+        Err(error) => Err(error),
+        Ok(_) => Ok(connection),
     }
-    Ok(connection)
 }
 
 fn is_busy(error: &dyn DatabaseError) -> bool {

@@ -135,19 +135,16 @@ impl Registrations for SqliteRepository {
     async fn count_activation_mails(&self, user_id: UserId) -> Result<MailCount, StorageError> {
         let row = sqlx::query(
             "SELECT count(*) FILTER (WHERE state = 'DELIVERED') AS delivered,
-                 (
-                     SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation'
-                     ORDER BY create_time DESC, id DESC LIMIT 1
-                 ) AS last_state
+                 (SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation'
+                  ORDER BY create_time DESC, id DESC LIMIT 1) AS last_state
              FROM mails WHERE user_id = $1 AND kind = 'activation'",
         )
         .bind(user_id.0)
         .fetch_one(&self.readers)
         .await
         .map_err(storage_error)?;
-        let delivered = row.try_get("delivered").map_err(storage_error)?;
         let last_state: Option<String> = row.try_get("last_state").map_err(storage_error)?;
-        MailCount::read(delivered, last_state.as_deref())
+        MailCount::read(row.try_get("delivered").map_err(storage_error)?, last_state.as_deref())
     }
 }
 

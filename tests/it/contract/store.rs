@@ -22,7 +22,7 @@ pub const TABLES: [&str; 6] =
     ["users", "email_addresses", "verified_email_addresses", "activation_keys", "mails", "events"];
 
 /// Far longer than any case takes: what waits for something that never comes fails then.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A fresh, migrated store; what a [`Repository`] can do can be done to it directly.
 #[derive(Clone)]

@@ -28,21 +28,19 @@ const CANCELLED: usize = 10_000;
 const CANCELLED_ON_SQLITE: usize = 2_000;
 /// How many calls are made with deadlines.
 const LATE: usize = 2_000;
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 /// How many sessions they share.
 const SESSIONS_AT_MOST: i64 = 2;
 
 pub async fn callers_who_go_away_leave_nothing_half_written(store: Store) {
     let count = if store.url().starts_with("postgres:") { CANCELLED } else { CANCELLED_ON_SQLITE };
     let outcomes = Crowd::start(&store, Impatience::Leaves).await.call(count).await;
-    println!("{outcomes:?}");
-    assert!(outcomes["left"] > count / 5 && outcomes["done"] > count / 20, "{outcomes:?}");
+    assert!(outcomes["left"] > count / 5 && outcomes["done"] > count / 4, "{outcomes:?}");
 }
 
 pub async fn callers_with_deadlines_leave_nothing_half_written(store: Store) {
     let outcomes = Crowd::start(&store, Impatience::Deadline).await.call(LATE).await;
-    println!("{outcomes:?}");
-    assert!(outcomes["late"] > 0 && outcomes["done"] > LATE / 20, "{outcomes:?}");
+    assert!(outcomes["late"] > LATE / 10 && outcomes["done"] > LATE / 4, "{outcomes:?}");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +94,8 @@ impl Crowd {
                     let patient = round / AT_ONCE % 4 == 3;
                     let outcome = match impatience {
                         Impatience::Leaves if !patient => {
-                            let patience = Duration::from_micros(number(&random) % 4_000);
+                            // As many below a tenth of a millisecond as between one and ten, and above.
+                            let patience = Duration::from_micros(1 << (number(&random) % 17));
                             match timeout(patience, call(&client, round, &known, &other, None)).await {
                                 Ok(answer) => outcome(answer),
                                 Err(_) => "left",
