@@ -11,8 +11,8 @@ use sqlx::{
 
 /// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a call waits for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call waits for another process that writes: less than those who queue behind it.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the look waits for whoever writes.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How far apart the attempts are to switch a new file to WAL.
