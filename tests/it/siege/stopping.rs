@@ -32,11 +32,12 @@ use crate::{
 };
 
 const DRAIN_SECONDS: &str = "2";
-/// Until when a server has to have ended: a second after its drain.
-const END: Duration = Duration::from_secs(3);
+/// Until when a server has to have ended: a second after its drain, and as long again as both for a machine that is
+/// busy with other tests. Whatever would hold it up would do so for longer.
+const END: Duration = Duration::from_secs(6);
 const ROUNDS: usize = 20;
 /// How many servers are under siege at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 /// How many callers have a password hashed, which for all of them takes longer than the drain.
 const HASHES: usize = 300;
 /// How many of them have been answered when the server is told to stop.
