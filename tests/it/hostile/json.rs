@@ -22,23 +22,21 @@ pub async fn half_a_surrogate_pair_in_json_is_a_wrong_character_like_any_other(s
     for call in &house.calls {
         for field in Field::all(&call.method.input()).iter().filter(|field| field.content() == Content::Text)
         {
-            for half in ["\\ud800", "\\udfff", "\\udc00\\ud800"] {
-                let value = format!("\"{half}\"");
-                let json =
-                    field.path().rsplit('.').fold(value, |value, name| format!("{{\"{name}\":{value}}}"));
-                let called = grpcurl(house.server.address, call, json.clone()).await;
-                let said = String::from_utf8_lossy(&called.stderr).into_owned();
-                // What stands there is U+FFFD once it is parsed, which only a password can hold.
-                if field.name() == "password" {
-                    assert!(!said.contains("\"password\""), "{json}: {said}");
-                    continue;
-                }
-                let refusal = refusal(field);
-                assert_eq!(called.status.code(), Some(EXIT + refusal.code as i32), "{json}: {said}");
-                assert!(said.contains(&format!("\"reason\":\"{}\"", refusal.reason)), "{json}: {said}");
-                for field in refusal.fields {
-                    assert!(said.contains(&format!("\"field\":\"{field}\"")), "{json}: {said}");
-                }
+            // The second half of a pair, and then a first.
+            let value = "\"\\udc00\\ud800\"".to_owned();
+            let json = field.path().rsplit('.').fold(value, |value, name| format!("{{\"{name}\":{value}}}"));
+            let called = grpcurl(house.server.address, call, json.clone()).await;
+            let said = String::from_utf8_lossy(&called.stderr).into_owned();
+            // What stands there is U+FFFD once it is parsed, which only a password can hold.
+            if field.name() == "password" {
+                assert!(!said.contains("\"password\""), "{json}: {said}");
+                continue;
+            }
+            let refusal = refusal(field);
+            assert_eq!(called.status.code(), Some(EXIT + refusal.code as i32), "{json}: {said}");
+            assert!(said.contains(&format!("\"reason\":\"{}\"", refusal.reason)), "{json}: {said}");
+            for field in refusal.fields {
+                assert!(said.contains(&format!("\"field\":\"{field}\"")), "{json}: {said}");
             }
         }
     }

@@ -74,9 +74,13 @@ fn hostile(name: &str, new: bool, sample: &str) -> Vec<(String, bool)> {
     let is_domain = name == "email_domain";
     let mut texts = Vec::new();
     for character in controls().chain([BIDI, UNSEEN, NO_CHARACTERS].concat()) {
+        texts.push((format!("{character}{sample}"), is_domain && MADE_NOTHING_OF.contains(&character)));
+    }
+    // Alone and at the end a few of each kind will do.
+    for character in ['\0', '\t', '\n', '\r', '\u{7f}', '\u{85}', '\u{202e}', '\u{200b}', '\u{ffff}'] {
         let nothing = MADE_NOTHING_OF.contains(&character);
-        texts.push((format!("{character}{sample}"), nothing && is_domain));
         texts.push((format!("{sample}{character}"), nothing && (is_domain || name == "email")));
+        texts.push((character.to_string(), false));
     }
     // RFC 8265 has nothing against a mark in front; a new username has.
     let mark_may_be = name == "password" || name.starts_with("username") && !new;
