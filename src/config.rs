@@ -137,6 +137,7 @@ pub struct Registration {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Usernames {
     pub reserved: Vec<String>,
+    pub look_alikes: LookAlikes,
 }
 
 /// `[passwords]`
@@ -145,6 +146,15 @@ pub struct Usernames {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Passwords {
     pub queue_seconds: u64,
+}
+
+/// `usernames.look_alikes`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub enum LookAlikes {
+    Refuse,
+    Allow,
 }
 
 /// `[secrets]`

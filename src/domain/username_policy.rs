@@ -24,12 +24,21 @@ const DOT_ABOVE: char = '\u{307}';
 #[derive(Debug, Clone, Default)]
 pub struct UsernamePolicy {
     reserved: BTreeSet<UsernameKey>,
+    allows_look_alikes: bool,
 }
 
 impl UsernamePolicy {
     /// A policy with these reserved names.
     pub fn new(reserved: impl IntoIterator<Item = Username>) -> Self {
-        Self { reserved: reserved.into_iter().map(|name| name.key().clone()).collect() }
+        let reserved = reserved.into_iter().map(|name| name.key().clone()).collect();
+        Self { reserved, allows_look_alikes: false }
+    }
+
+    /// The same policy for a site whose own script has words in letters that look Latin: a name in one script may
+    /// read as an ASCII name.
+    #[must_use]
+    pub fn allow_look_alikes(self) -> Self {
+        Self { allows_look_alikes: true, ..self }
     }
 
     /// Refuses a name that is reserved, mixes what is not written together, or reads as an ASCII name without being one.
@@ -52,6 +61,9 @@ impl UsernamePolicy {
             return Err(Invalid::new(
                 "must be written in one script with its digits, or in Latin with Chinese, Japanese or Korean",
             ));
+        }
+        if self.allows_look_alikes {
+            return Ok(());
         }
         if [shown, name.key().as_str()].into_iter().any(reads_as_ascii) || hides_a_dot(shown) {
             return Err(Invalid::new("must not look like another name, in ASCII letters"));

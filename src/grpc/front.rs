@@ -1,6 +1,5 @@
 //! The front door: every call passes it before its handler. It gives the call an id, says who may come in,
 //! reads the deadline, turns callers away while the server drains, and writes one line to the log.
-//! What the framework blames on the service though the caller sent it, it puts right.
 
 use std::{
     future::Future,
@@ -142,16 +141,7 @@ where
         };
         let scoped = CURRENT.scope(id.clone(), async move {
             let mut response = answer.await?;
-            let mut code = Code::Ok;
-            if let Some(status) = Status::from_header_map(response.headers()) {
-                code = status.code();
-                // A fault of ours has details. Without them it is the framework, which couldn't read the request.
-                if code == Code::Internal && status.details().is_empty() {
-                    let refusal = status::unreadable_request(status.message());
-                    code = refusal.code();
-                    response = refusal.into_http();
-                }
-            }
+            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
             let milliseconds = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
             if method.starts_with(HEALTH) || method.starts_with(REFLECTION) {
                 tracing::debug!(?code, milliseconds, "answered");

@@ -170,16 +170,6 @@ pub fn invalid_request(violations: Vec<(String, String)>) -> Status {
     fields(ErrorReason::InvalidRequest, "The request is invalid", violations)
 }
 
-/// Bytes that are no message of the call.
-pub fn unreadable_request(cause: &str) -> Status {
-    refuse(
-        Code::InvalidArgument,
-        ErrorReason::InvalidRequest,
-        &format!("The request can't be read: {cause}."),
-        ErrorDetails::with_bad_request(Vec::new()),
-    )
-}
-
 /// A password that can't be accepted.
 pub fn password_rejected(violations: Vec<(String, String)>) -> Status {
     fields(ErrorReason::PasswordRejected, "The password can't be accepted", violations)

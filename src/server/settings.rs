@@ -272,5 +272,9 @@ fn username_policy(settings: &Settings) -> Result<UsernamePolicy, ConfigError> {
     let reserved = settings.usernames.reserved.iter().enumerate().map(|(index, name)| {
         Username::parse(name).map_err(|invalid| ConfigError(format!("usernames.reserved[{index}] {invalid}")))
     });
-    Ok(UsernamePolicy::new(reserved.collect::<Result<Vec<_>, _>>()?))
+    let policy = UsernamePolicy::new(reserved.collect::<Result<Vec<_>, _>>()?);
+    Ok(match settings.usernames.look_alikes {
+        config::LookAlikes::Refuse => policy,
+        config::LookAlikes::Allow => policy.allow_look_alikes(),
+    })
 }

@@ -32,7 +32,7 @@ on_each_store! {
         x21_a_number_or_an_instant_out_of_range_is_refused_by_the_name_of_its_field,
     ]
     wire: [
-        bytes_that_are_no_request_are_invalid_and_never_a_fault_of_the_service,
+        bytes_that_are_no_request_are_answered_by_the_framework_and_change_nothing,
     ]
     json: [
         half_a_surrogate_pair_in_json_is_a_wrong_character_like_any_other,

@@ -19,6 +19,7 @@ on_each_store! {
     registering: [
         x7_names_are_equal_when_the_standard_says_so_and_by_nothing_else,
         a_new_name_that_is_reserved_or_looks_like_another_is_named_with_the_other_wrong_fields,
+        a_site_with_another_script_can_allow_names_that_look_latin,
         x7_mail_goes_to_the_address_that_the_database_holds,
     ]
 }

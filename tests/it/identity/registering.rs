@@ -85,6 +85,16 @@ pub async fn a_new_name_that_is_reserved_or_looks_like_another_is_named_with_the
     assert_eq!(store.count("users").await, 1);
 }
 
+pub async fn a_site_with_another_script_can_allow_names_that_look_latin(store: Store) {
+    let server = TestServer::start_configured(store.url(), "usernames.look_alikes = 'allow'").await;
+    let client = server.client().await;
+    client.register("\u{412}\u{435}\u{440}\u{430}", "vera@example.com").await;
+    for (name, said) in [("\u{430}lice", "one script"), ("admin", "reserved")] {
+        let wrong = wrong(&client, registration(name)).await;
+        assert!(wrong[0].1.contains(said), "{name}: {}", wrong[0].1);
+    }
+}
+
 pub async fn x7_mail_goes_to_the_address_that_the_database_holds(store: Store) {
     let sink = SmtpSink::start().await;
     let settings = format!("mail.sender = 'smtp'\nmail.smtp.url = '{}'\n", sink.url());
