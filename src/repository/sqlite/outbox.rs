@@ -1,14 +1,14 @@
 //! The mails that wait to be sent.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{SqliteRepository, id, instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, Settlement, UnreadableMail},
+        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
         user::UserId,
     },
     repository::{Claim, Outbox, StorageError},
@@ -139,4 +139,29 @@ fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail
         expire_time: instant(row, "expire_time")?,
     };
     Ok((instant(row, "next_attempt_time")?, mail))
+}
+
+/// Queues a mail.
+pub(super) async fn insert_mail(
+    transaction: &mut Transaction<'_, Sqlite>,
+    user_id: UserId,
+    recipient: &str,
+    mail: &NewMail,
+    now: i64,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
+         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
+    )
+    .bind(mail.id.0)
+    .bind(user_id.0)
+    .bind(mail.kind.as_str())
+    .bind(recipient)
+    .bind(&mail.sealed_text)
+    .bind(now)
+    .bind(mail.expire_time.timestamp_micros())
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
+    Ok(())
 }

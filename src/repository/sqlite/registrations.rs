@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use sqlx::{Executor, Row as _, Sqlite, Transaction};
 
-use super::{SqliteRepository, append_event, id, lock_user, storage_error, user, user_columns};
+use super::{
+    SqliteRepository, append_event, id, lock_user, outbox::insert_mail, storage_error, user, user_columns,
+};
 use crate::{
     domain::{
         activation_key::KeyDigest,
         event::EventKind,
-        mail::NewMail,
         password::PasswordHash,
         policy,
         profile::refuse_key,
@@ -373,29 +374,4 @@ async fn insert_key(
         .map_err(storage_error)?;
     let Some(mail) = &issue.mail else { return Ok(()) };
     insert_mail(transaction, user.id, &user.email, mail, issue.now.timestamp_micros()).await
-}
-
-/// Queues a mail.
-async fn insert_mail(
-    transaction: &mut Transaction<'_, Sqlite>,
-    user_id: UserId,
-    recipient: &str,
-    mail: &NewMail,
-    now: i64,
-) -> Result<(), StorageError> {
-    sqlx::query(
-        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
-         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
-    )
-    .bind(mail.id.0)
-    .bind(user_id.0)
-    .bind(mail.kind.as_str())
-    .bind(recipient)
-    .bind(&mail.sealed_text)
-    .bind(now)
-    .bind(mail.expire_time.timestamp_micros())
-    .execute(&mut **transaction)
-    .await
-    .map_err(storage_error)?;
-    Ok(())
 }

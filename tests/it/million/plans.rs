@@ -32,6 +32,7 @@ impl Plans {
             "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",
             "auto_explain.log_analyze = on",
+            "auto_explain.log_buffers = on",
             "auto_explain.log_timing = off",
             "auto_explain.log_format = json",
             "client_min_messages = log",
@@ -39,9 +40,6 @@ impl Plans {
             let statement = format!("ALTER DATABASE {name} SET {setting}");
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await.unwrap();
         }
-        // A setting of a library that is not loaded yet is a placeholder: it can be set for a role or a database alike.
-        let buffers = format!("ALTER DATABASE {name} SET auto_explain.log_buffers = on");
-        sqlx::query(AssertSqlSafe(buffers)).execute(connection).await.unwrap();
     }
 
     /// Listens until it is dropped.
@@ -56,7 +54,7 @@ impl Plans {
         Self { log, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// The plans told since the last look.
+    /// The plans told since the last look, but for those of the pool's own look at a session.
     pub fn take(&self) -> Vec<Plan> {
         let log = std::mem::take(&mut *self.log.0.lock().unwrap_or_else(PoisonError::into_inner));
         let lines = String::from_utf8(log).unwrap();
@@ -64,7 +62,9 @@ impl Plans {
         told.filter_map(|event| {
             let message = event["fields"]["message"].as_str().unwrap().to_owned();
             let (_, plan) = message.split_once("plan:\n")?;
-            Some(Plan(serde_json::from_str::<Value>(plan).unwrap()["Plan"].take()))
+            let mut plan: Value = serde_json::from_str(plan).unwrap();
+            let of_the_pool = plan["Query Text"].as_str().unwrap().contains("pg_is_in_recovery()");
+            (!of_the_pool).then(|| Plan(plan["Plan"].take()))
         })
         .collect()
     }
