@@ -25,8 +25,9 @@ const SERVICES: [&str; 2] = [
     tonic_name::<UserServiceServer<users::UserHandler>>(),
 ];
 
-/// The largest request, in bytes: far more than the longest fields together.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// The largest request, in bytes. The fields take a few thousand; the rest is room for a text that is far too long to
+/// be refused by the name of its field.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// Every service that the port offers.
 pub fn routes(calls: &Calls, health: &Health) -> Result<Routes, tonic_reflection::server::Error> {

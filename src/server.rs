@@ -36,9 +36,9 @@ const MAX_CONCURRENT_STREAMS: u32 = 200;
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// How long a frame may be, in bytes: the least that HTTP/2 allows to ask for.
 const MAX_FRAME_BYTES: u32 = 16 * 1024;
-/// How much of a request a peer may send ahead of its being read, in bytes: a whole one, for a call and …
+/// How much of its requests a peer may send ahead of their being read, in bytes: of a call and …
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// … some of them for a connection.
+/// … of all calls of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// How many calls that it has taken back a peer may have waiting; with more it is hung up on.
 const MAX_PENDING_RESETS: usize = 20;

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::contract::store::Store;
 
-/// Just below the largest request that is read.
-const ALMOST_TOO_LARGE: usize = 60_000;
+/// A text that is far too long, in a request that is just not too large to be read.
+const ALMOST_TOO_LARGE: usize = 1_000_000;
 
 /// Controls of C0 and C1 and the one between them, NUL first.
 fn controls() -> impl Iterator<Item = char> {

@@ -19,7 +19,7 @@ use super::{
 use crate::contract::store::Store;
 
 /// More than is read of a request.
-const TOO_LARGE: usize = 1_000_000;
+const TOO_LARGE: usize = 1_100_000;
 /// Stands where broken text will stand, and nowhere else.
 const MARKER: &str = "#MARKER#";
 /// As long as the marker: a byte that begins nothing, a text cut off, a surrogate, a NUL in two bytes, past the end.
@@ -113,7 +113,7 @@ pub async fn bytes_that_are_no_request_are_answered_by_the_framework_and_change_
             too_large.push(field.fill_text(&call.request, &"a".repeat(TOO_LARGE)).encode_to_vec());
         }
         // A field that nobody knows is passed over, but not without measure.
-        too_large.push([&b"\xfa\x7f\xc0\x84\x3d"[..], &[b'a'; TOO_LARGE]].concat());
+        too_large.push([&b"\xfa\x7f\xe0\x91\x43"[..], &[b'a'; TOO_LARGE]].concat());
         // Without a reason: neither is an answer of ours.
         let invalid = Answer::new(Code::Internal, "", &[]);
         let refused = Answer::new(Code::OutOfRange, "", &[]);

@@ -105,14 +105,14 @@ async fn a_call_beyond_two_hundred_at_once_and_a_frame_beyond_16_kib_are_refused
 }
 
 #[tokio::test]
-async fn a_request_beyond_64_kib_is_refused() {
+async fn a_request_beyond_a_mebibyte_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let process = super::start(folder.path(), &[]);
     let client = Client::connect(process.address).await;
     let request = |length| ListUnverifiedRequest { page_token: "x".repeat(length), ..Default::default() };
-    let refusal = client.list_unverified(request(64 * 1024)).await.unwrap_err();
+    let refusal = client.list_unverified(request(1024 * 1024)).await.unwrap_err();
     assert_eq!(refusal.code(), tonic::Code::OutOfRange);
-    let refusal = client.list_unverified(request(63 * 1024)).await.unwrap_err();
+    let refusal = client.list_unverified(request(1023 * 1024)).await.unwrap_err();
     assert_eq!(reason(&refusal), "INVALID_PAGE_TOKEN");
 }
 
