@@ -100,10 +100,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 async fn open(config: &ConfigFiles) -> anyhow::Result<Vestibule> {
     let settings = config.load(&[])?;
     serve::start_logging(&settings)?;
-    let repository = server::open_repository(&settings).await?;
-    if !repository.is_ready().await? {
-        anyhow::bail!("the schema is not up to date; run: vestibule migrate");
-    }
+    let repository = server::open_existing_repository(&settings).await?;
     server::vestibule(&settings, repository, &Outside::default())
 }
 

@@ -66,7 +66,7 @@ pub struct Vestibule {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the time can be trusted.
-    pub clock_guard: ClockGuard,
+    pub clock_guard: Arc<ClockGuard>,
     /// Chance.
     pub random: Arc<dyn Random>,
     /// Seals mails that wait.

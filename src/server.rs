@@ -26,7 +26,7 @@ use crate::{
     workers::{Workers, mail_outbox::MailOutbox},
 };
 
-pub use settings::{open_repository, vestibule};
+pub use settings::{open_existing_repository, open_repository, vestibule};
 
 /// How often the database is asked whether it is there.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -104,6 +104,7 @@ impl Server {
             sender,
             keyring: Arc::clone(&vestibule.keyring),
             clock: Arc::clone(&vestibule.clock),
+            clock_guard: Arc::clone(&vestibule.clock_guard),
             random: Arc::clone(&vestibule.random),
             mail_queued: Arc::clone(&vestibule.mail_queued),
             attempt_timeout: Duration::from_secs(settings.mail.timeout_seconds),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_security::{
     GeneralSecurityProfile as _, RestrictionLevel::HighlyRestrictive, RestrictionLevelDetection as _,
     confusable_detection::skeleton,
@@ -15,8 +15,8 @@ use super::{
     username::{Username, UsernameKey},
 };
 
-/// Letters of living languages that UTS 39 calls confusable with the two letters they were once made of.
-const LIGATURES: [char; 4] = ['æ', 'Æ', 'œ', 'Œ'];
+/// Letters of living languages that UTS 39 calls confusable with ASCII, and that nobody who writes them mistakes for it.
+const LETTERS: [char; 6] = ['æ', 'Æ', 'œ', 'Œ', 'þ', 'Þ'];
 /// Combines with an i or a j to what looks like the letter itself.
 const DOT_ABOVE: char = '\u{307}';
 
@@ -84,12 +84,17 @@ fn mixes_digits(text: &str) -> bool {
 /// Whether everything in a text that isn't ASCII has a skeleton that is (UTS 39, 4).
 fn reads_as_ascii(text: &str) -> bool {
     let foreign: String = text.chars().filter(|c| !c.is_ascii()).collect();
-    !foreign.is_empty() && !foreign.contains(LIGATURES) && skeleton(&foreign).all(|c| c.is_ascii())
+    !foreign.is_empty() && !foreign.contains(LETTERS) && skeleton(&foreign).all(|c| c.is_ascii())
 }
 
 /// Whether a dot stands above a letter that has one.
 fn hides_a_dot(text: &str) -> bool {
-    text.chars()
-        .zip(text.chars().skip(1))
-        .any(|(letter, mark)| mark == DOT_ABOVE && matches!(letter, 'i' | 'j' | 'ı' | 'ȷ'))
+    let mut letter = ' ';
+    // Decomposed, so that no other mark stands between a letter and its dot unseen.
+    text.nfd().any(|c| {
+        if !is_combining_mark(c) {
+            letter = c;
+        }
+        c == DOT_ABOVE && matches!(letter, 'i' | 'j' | 'ı' | 'ȷ')
+    })
 }

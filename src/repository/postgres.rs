@@ -90,7 +90,7 @@ impl Repository for PostgresRepository {
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, StorageError> {
-        let time = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.probe).await;
+        let time = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.pool).await;
         time.map(Some).map_err(storage_error)
     }
 

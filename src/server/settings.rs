@@ -86,25 +86,46 @@ pub(super) fn max_connections(settings: &Settings) -> usize {
 
 /// Opens the store that `database.url` names. SQLite is made and brought up to date on the spot.
 pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
+    let (database, repository) = repository(settings)?;
+    if let Database::Sqlite(_) = database {
+        repository.migrate().await.context("the SQLite database can't be brought up to date")?;
+    }
+    Ok(repository)
+}
+
+/// Opens the store that `database.url` names if it is there and its schema up to date: whoever looks after users of a
+/// database in the wrong folder should be told so, and not find an empty one.
+pub async fn open_existing_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
+    if let Database::Sqlite(path) = database(settings.database.url.expose_secret())?
+        && !path.exists()
+    {
+        let sentence = format!("database.url: there is no database at {}", path.display());
+        return Err(ConfigError(sentence).into());
+    }
+    let (_, repository) = repository(settings)?;
+    if !repository.is_ready().await? {
+        anyhow::bail!("the schema is not up to date; run: vestibule migrate");
+    }
+    Ok(repository)
+}
+
+fn repository(settings: &Settings) -> Result<(Database, Arc<dyn Repository>), ConfigError> {
     check_ranges(settings)?;
     let url = settings.database.url.expose_secret();
-    if settings.database.max_connections == 0 {
-        return Err(ConfigError("database.max_connections must be 1 or more".to_owned()).into());
+    let max_connections = settings.database.max_connections;
+    if max_connections == 0 {
+        return Err(ConfigError("database.max_connections must be 1 or more".to_owned()));
     }
-    match database(url)? {
+    let act_timeout = Duration::from_secs(settings.database.timeout_seconds);
+    let database = database(url)?;
+    let opened: Result<Arc<dyn Repository>, StorageError> = match &database {
         Database::Sqlite(_) => {
-            let repository = SqliteRepository::open(url, settings.database.max_connections)
-                .map_err(|error| bad_database(&error))?;
-            repository.migrate().await.context("the SQLite database can't be brought up to date")?;
-            Ok(Arc::new(repository))
+            SqliteRepository::open(url, max_connections).map(|repository| Arc::new(repository) as _)
         }
-        Database::Postgres => {
-            let act_timeout = Duration::from_secs(settings.database.timeout_seconds);
-            let repository = PostgresRepository::connect(url, settings.database.max_connections, act_timeout)
-                .map_err(|error| bad_database(&error))?;
-            Ok(Arc::new(repository))
-        }
-    }
+        Database::Postgres => PostgresRepository::connect(url, max_connections, act_timeout)
+            .map(|repository| Arc::new(repository) as _),
+    };
+    Ok((database, opened.map_err(|error| bad_database(&error))?))
 }
 
 /// Everything that an operation needs.
@@ -123,7 +144,7 @@ pub fn vestibule(
     Ok(Vestibule {
         repository,
         clock: Arc::clone(&outside.clock),
-        clock_guard: ClockGuard::new(Arc::clone(&outside.clock)),
+        clock_guard: Arc::new(ClockGuard::new(Arc::clone(&outside.clock))),
         random: Arc::clone(&outside.random),
         keyring: Arc::new(keyring(settings, &*outside.random)?),
         templates,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     causes::Causes,
-    clock::Clock,
+    clock::{Clock, ClockGuard},
     domain::{
         Timestamp,
         mail::{ClaimedMail, MailId, Settlement, UnreadableMail, backoff},
@@ -50,6 +50,8 @@ pub struct MailOutbox {
     pub keyring: Arc<Keyring>,
     /// Decides what is due.
     pub clock: Arc<dyn Clock>,
+    /// Whether the time can be trusted.
+    pub clock_guard: Arc<ClockGuard>,
     /// Jitter and claim tokens.
     pub random: Arc<dyn Random>,
     /// Rung when a mail was queued.
@@ -62,8 +64,20 @@ impl MailOutbox {
     /// Sends until it is stopped; what has been claimed by then is sent and settled first.
     pub async fn run(self, stop: CancellationToken) {
         let mut sending = JoinSet::new();
-        let mut failing = false;
+        let (mut failing, mut suspicious) = (false, false);
         while !stop.is_cancelled() {
+            // By a clock that has jumped every key may seem to have expired, and a mail that is given up is gone.
+            if policy::is_clock_suspect(self.clock.now(), self.clock_guard.expected()) {
+                if !mem::replace(&mut suspicious, true) {
+                    tracing::error!("the clock can't be trusted, and so no mail is sent");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = sleep(POLL) => {}
+                }
+                continue;
+            }
+            suspicious = false;
             // Interest is noted before looking, so that a ring in between is not missed.
             let rung = self.mail_queued.notified();
             tokio::pin!(rung);

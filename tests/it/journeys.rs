@@ -26,6 +26,7 @@ on_each_store! {
     mailing: [
         x6_a_mail_server_that_is_busy_gets_the_mail_later,
         x6_a_refused_mail_is_given_up_and_the_registration_stands,
+        x22_a_clock_that_jumped_gives_up_no_mail,
         a_mail_whose_row_cannot_be_read_is_given_up_and_the_others_arrive,
         a_mail_that_is_delivered_twice_has_the_same_message_id,
     ]

@@ -34,7 +34,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// How old a session becomes, so that servers and addresses that change are followed.
 const MAX_AGE: Duration = Duration::from_mins(30);
 
-/// The look: outside a transaction a statement begins the transaction that it runs in, so that both have one time.
+/// How long a statement waits for a row that somebody else holds, in milliseconds: far longer than an act of ours holds
+/// one, and short enough that a row which is held for long doesn't take every session.
+const LOCK_TIMEOUT_MILLIS: u128 = 5000;
+
+/// The look: the message that begins a transaction has one time with it, unless there was one before.
 ///
 /// It goes as one message of the simple protocol, since in the extended one a statement is younger than
 /// its transaction by the time between two messages.
@@ -79,19 +83,9 @@ impl Pool {
     }
 
     /// Begins a transaction; dropped before it is committed, it is rolled back or its session closed.
-    ///
-    /// The server ends what outlives us by itself, and the same message tells it when: a setting of the session would
-    /// be lost, or somebody else's, behind a proxy that gives each transaction another one.
     pub(super) async fn begin(&self, statement: &str) -> Result<Transaction, Error> {
-        let mut session = self.acquire().await?;
-        let millis = self.0.act_timeout.as_millis();
-        let text = format!(
-            "{statement}; SET LOCAL statement_timeout = {millis}; \
-             SET LOCAL idle_in_transaction_session_timeout = {millis}"
-        );
-        session.in_transaction = true;
-        session.run(sqlx::raw_sql(AssertSqlSafe(text))).await?;
-        Ok(Transaction { session })
+        let session = timeout(ACQUIRE_TIMEOUT, self.find_or_open(statement)).await;
+        Ok(Transaction { session: session.map_err(|_| Error::PoolTimedOut)?? })
     }
 
     /// A connection that is none of the pool's, without limits.
@@ -113,15 +107,15 @@ impl Pool {
         }
     }
 
-    async fn acquire(&self) -> Result<Session, Error> {
-        timeout(ACQUIRE_TIMEOUT, self.find_or_open()).await.map_err(|_| Error::PoolTimedOut)?
-    }
-
-    async fn find_or_open(&self) -> Result<Session, Error> {
+    async fn find_or_open(&self, statement: &str) -> Result<Session, Error> {
+        let opening = self.0.opening(statement);
         let place = Arc::clone(&self.0.places).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
         let found = self.0.idle().pop();
         if let Some(mut kept) = found {
-            match timeout(LOOK_TIMEOUT, look(&mut kept.connection)).await.unwrap_or_else(|_| Err(silent())) {
+            match timeout(LOOK_TIMEOUT, open(&mut kept.connection, &opening))
+                .await
+                .unwrap_or_else(|_| Err(silent()))
+            {
                 Ok(()) => return Ok(self.session(kept.connection, kept.opened, place)),
                 Err(error) => {
                     // What befell one befell the others: a failover must not cost a call for each of them.
@@ -131,7 +125,7 @@ impl Pool {
             }
         }
         let mut connection = self.0.options.connect().await?;
-        look(&mut connection).await?;
+        open(&mut connection, &opening).await?;
         Ok(self.session(connection, Instant::now(), place))
     }
 
@@ -143,13 +137,26 @@ impl Pool {
             opened,
             deadline,
             running: false,
-            in_transaction: false,
+            in_transaction: true,
             pool,
         }
     }
 }
 
 impl Inner {
+    /// What begins a transaction, all in one message.
+    ///
+    /// The server ends what outlives us by itself, and is told here when: a setting of the session would be lost, or
+    /// somebody else's, behind a proxy that gives each transaction another one.
+    fn opening(&self, statement: &str) -> String {
+        let millis = self.act_timeout.as_millis();
+        let lock_millis = LOCK_TIMEOUT_MILLIS.min(millis);
+        format!(
+            "{statement}; SET LOCAL statement_timeout = {millis}; SET LOCAL lock_timeout = {lock_millis}; \
+             SET LOCAL idle_in_transaction_session_timeout = {millis}; {LOOK}"
+        )
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,9 +174,11 @@ impl Inner {
     }
 }
 
-/// Whether the session is outside a transaction, and on a server that takes writes.
-async fn look(connection: &mut PgConnection) -> Result<(), Error> {
-    let row = connection.fetch_one(sqlx::raw_sql(LOOK)).await?;
+/// Begins a transaction on a session that was outside one, and is on a server that takes writes.
+async fn open(connection: &mut PgConnection, opening: &str) -> Result<(), Error> {
+    let answer = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(opening.to_owned())));
+    let steps: Vec<Step> = answer.try_collect().await?;
+    let row = steps.into_iter().find_map(Either::right).ok_or(Error::RowNotFound)?;
     let refusal = if !row.try_get::<bool, _>(0)? {
         "the session is inside a transaction"
     } else if row.try_get(1)? {
@@ -195,7 +204,7 @@ fn unused<'e, T: Send + 'e>() -> BoxFuture<'e, Result<T, Error>> {
     Box::pin(future::ready(Err(Error::Configuration("statements are run, and nothing else".into()))))
 }
 
-/// A session that one act has to itself, until its deadline.
+/// A session in a transaction, which one act has to itself until its deadline.
 ///
 /// It goes back when it is dropped, but only if every statement ran to its end: what a session is in the middle of
 /// nobody knows, so that one is closed.
@@ -326,7 +335,8 @@ impl<'c> Executor<'c> for &'c mut Session {
     }
 }
 
-/// A statement that is an act of its own, on a session of its own.
+/// A statement that is an act of its own, in a transaction of its own: without one the server would know no bound, and
+/// carry it out long after its caller was told that it failed.
 impl<'c> Executor<'c> for &'c Pool {
     type Database = Postgres;
 
@@ -335,7 +345,12 @@ impl<'c> Executor<'c> for &'c Pool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let steps = async move { self.acquire().await?.run(query).await };
+        let steps = async move {
+            let mut transaction = self.begin("BEGIN").await?;
+            let steps = transaction.run(query).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(steps)
+        };
         stream::once(steps).map_ok(each).try_flatten().boxed()
     }
 
@@ -344,7 +359,12 @@ impl<'c> Executor<'c> for &'c Pool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(async move { self.acquire().await?.fetch_optional(query).await })
+        Box::pin(async move {
+            let mut transaction = self.begin("BEGIN").await?;
+            let row = transaction.fetch_optional(query).await?;
+            transaction.commit().await?;
+            Ok(row)
+        })
     }
 
     fn prepare_with<'e>(self, _: SqlStr, _: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>

@@ -27,7 +27,7 @@ impl Unverified for PostgresRepository {
         size: PageSize,
         after: Option<PageKey>,
     ) -> Result<Page<User>, StorageError> {
-        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         UnverifiedList { filter, now }.page(&mut transaction, size, after.as_ref()).await
     }
 

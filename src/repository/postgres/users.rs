@@ -90,7 +90,7 @@ impl Users for PostgresRepository {
         size: PageSize,
         after: Option<PageKey>,
     ) -> Result<Page<User>, StorageError> {
-        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut transaction = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         filter.page(&mut transaction, size, after.as_ref()).await
     }
 

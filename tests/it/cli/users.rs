@@ -5,7 +5,7 @@ use std::{path::Path, process::Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{code, stderr, stdout};
+use super::{BAD_SETTINGS, code, stderr, stdout};
 use crate::{
     contract::store::Store,
     support::{
@@ -131,11 +131,17 @@ pub async fn a_user_is_deleted_only_with_yes(store: Store) {
     assert_eq!(code(&operator.users(&["delete", "alice", "--yes"])), 1);
     store.drop_schema().await;
     let output = operator.users(&["list"]);
-    if store.url().starts_with("postgres:") {
-        assert_eq!(code(&output), 1);
-        assert!(stderr(&output).contains("vestibule migrate"), "{}", stderr(&output));
-    } else {
-        // SQLite is brought up to date on the spot.
-        assert_eq!(stdout(&output).lines().count(), 1, "{}", stderr(&output));
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("vestibule migrate"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_database_that_is_not_there_is_not_made_by_looking_for_users() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["users", "list"][..], &["purge-expired"]] {
+        let output = run(folder.path(), arguments, &[]);
+        assert_eq!((code(&output), stdout(&output).as_str()), (BAD_SETTINGS, ""), "{arguments:?}");
+        assert!(stderr(&output).contains("no database at vestibule.db"), "{}", stderr(&output));
     }
+    assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing was made");
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tonic::Code;
 use vestibule::grpc::proto::{
-    CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, ReissueActivationKeyRequest,
+    CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
+    RecordLoginRequest, ReissueActivationKeyRequest,
 };
 
 use super::{SESSIONS, assert_nothing_is_written, create, unavailable};
@@ -81,6 +82,36 @@ async fn a_statement_that_takes_too_long_is_given_up_and_the_next_is_not() {
         held.rollback().await.unwrap();
         client.reissue_activation_key(request()).await.unwrap();
         create(&client, "carol").await.unwrap();
+    })
+    .await;
+}
+
+/// What was told to have failed isn't done later, when nobody expects it any more, and the database isn't left with a
+/// growing number of sessions that wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_held_row_keeps_waiting_is_given_up_on_both_sides() {
+    on_postgres(|store: Store| async move {
+        let settings = "database.timeout_seconds = 1\ndatabase.max_connections = 2";
+        let (_server, client) = start(&store, settings).await;
+        let alice = client.register("alice", "alice@example.com").await;
+        let user_id = alice.id.to_string();
+        let mut held = store.postgres().begin().await.unwrap();
+        sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *held).await.unwrap();
+        for _ in 0..4 {
+            let login = RecordLoginRequest { user_id: user_id.clone(), login_time: None };
+            let deletion = DeleteUserRequest { user_id: user_id.clone() };
+            let outcomes = tokio::join!(client.record_login(login), client.delete_user(deletion));
+            assert!(outcomes.0.is_err() && outcomes.1.is_err());
+            assert!(store.count(SESSIONS).await <= 3, "two, and one for readiness");
+        }
+        let waiting = format!("{SESSIONS} AND wait_event_type = 'Lock'");
+        eventually("nobody waits", || async { store.count(&waiting).await == 0 }).await;
+        let before = store.contents().await;
+        held.rollback().await.unwrap();
+        create(&client, "bob").await.unwrap();
+        assert_eq!(store.count("users").await, 2);
+        assert!(before.iter().all(|row| !row.contains("user_deleted")));
+        assert_eq!(store.count("users WHERE last_login_time IS NOT NULL").await, 0);
     })
     .await;
 }

@@ -34,6 +34,24 @@ pub async fn x6_a_mail_server_that_is_busy_gets_the_mail_later(store: Store) {
     journey.client.use_key(&key_in(&mail)).await.unwrap();
 }
 
+pub async fn x22_a_clock_that_jumped_gives_up_no_mail(store: Store) {
+    let journey = Journey::start(&store, "").await;
+    journey.sink.at(Step::Rcpt, Action::Reply("451 4.3.0 try again later".into()));
+    let alice = journey.client.register_by_mail("alice", "alice@example.com").await;
+    wait_for_rows(&store, FAILED, 1).await;
+    journey.sink.behave();
+    journey.server.clock.go_wrong(Duration::days(8));
+    // Rung by another mail, the worker would take both for expired: longer than it ever sleeps.
+    let bob = journey.client.register_by_mail("bob", "bob@example.com").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(store.count("mails WHERE state = 'QUEUED' AND sealed_text IS NOT NULL").await, 2);
+    journey.server.clock.go_wrong(Duration::days(-8));
+    journey.server.clock.advance(BACKOFF);
+    journey.client.wait_for_mail(&alice.id, 1, MailState::Delivered).await;
+    journey.server.clock.advance(Duration::days(8));
+    journey.client.wait_for_mail(&bob.id, 1, MailState::Delivered).await;
+}
+
 pub async fn x6_a_refused_mail_is_given_up_and_the_registration_stands(store: Store) {
     let journey = Journey::start(&store, "").await;
     let refusal = Action::Reply("550 5.1.1 no such mailbox".into());
