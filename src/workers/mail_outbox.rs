@@ -64,20 +64,8 @@ impl MailOutbox {
     /// Sends until it is stopped; what has been claimed by then is sent and settled first.
     pub async fn run(self, stop: CancellationToken) {
         let mut sending = JoinSet::new();
-        let (mut failing, mut suspicious) = (false, false);
+        let mut failing = false;
         while !stop.is_cancelled() {
-            // By a clock that has jumped every key may seem to have expired, and a mail that is given up is gone.
-            if policy::is_clock_suspect(self.clock.now(), self.clock_guard.expected()) {
-                if !mem::replace(&mut suspicious, true) {
-                    tracing::error!("the clock can't be trusted, and so no mail is sent");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = sleep(POLL) => {}
-                }
-                continue;
-            }
-            suspicious = false;
             // Interest is noted before looking, so that a ring in between is not missed.
             let rung = self.mail_queued.notified();
             tokio::pin!(rung);
@@ -133,7 +121,9 @@ impl MailOutbox {
     /// Sends one mail and records what became of it.
     async fn attempt(&self, mail: ClaimedMail) {
         let outcome = self.send(&mail).await;
-        let settlement = settle(&mail, outcome, self.clock.now(), random::number(&*self.random));
+        let now = self.clock.now();
+        let expire_time = self.expire_time(&mail, now);
+        let settlement = settle(&mail, outcome, now, expire_time, random::number(&*self.random));
         match &settlement {
             Settlement::Delivered => tracing::info!(mail_id = %mail.id, attempt = mail.attempt, "mail sent"),
             Settlement::Retry { next_attempt_time, error } => {
@@ -169,9 +159,17 @@ impl MailOutbox {
         }
     }
 
+    /// When a mail's key expires; never, by a clock that has jumped: a mail that is given up is gone.
+    fn expire_time(&self, mail: &ClaimedMail, now: Timestamp) -> Option<Timestamp> {
+        let trusted = !policy::is_clock_suspect(now, self.clock_guard.expected());
+        trusted.then_some(mail.expire_time)
+    }
+
     async fn send(&self, mail: &ClaimedMail) -> Result<(), SendError> {
+        let now = self.clock.now();
+        let expired = self.expire_time(mail, now).is_some_and(|time| policy::is_expired(time, now));
         // With 0 days a key expires as it is issued; its mail is sent once all the same.
-        if mail.expire_time > mail.create_time && policy::is_expired(mail.expire_time, self.clock.now()) {
+        if expired && mail.expire_time > mail.create_time {
             return Err(SendError::Permanent("the key in it has expired".to_owned()));
         }
         // A key that is missing from the keyring can come back, so this is no reason to give up.
@@ -197,13 +195,20 @@ fn tell_of_a_panic(outcome: Result<(), JoinError>) {
 }
 
 /// What follows from an attempt: transient failures are tried again until the key expires.
-fn settle(mail: &ClaimedMail, outcome: Result<(), SendError>, now: Timestamp, jitter: u64) -> Settlement {
+fn settle(
+    mail: &ClaimedMail,
+    outcome: Result<(), SendError>,
+    now: Timestamp,
+    expire_time: Option<Timestamp>,
+    jitter: u64,
+) -> Settlement {
     match outcome {
         Ok(()) => Settlement::Delivered,
         Err(SendError::Permanent(error)) => Settlement::Discarded { error },
         Err(SendError::Transient(error)) => {
             let wait = TimeDelta::from_std(backoff(mail.attempt, jitter)).unwrap_or(TimeDelta::MAX);
-            match now.checked_add_signed(wait).filter(|time| *time < mail.expire_time) {
+            let in_time = |time: &Timestamp| expire_time.is_none_or(|expire_time| *time < expire_time);
+            match now.checked_add_signed(wait).filter(in_time) {
                 Some(next_attempt_time) => Settlement::Retry { next_attempt_time, error },
                 None => Settlement::Discarded { error },
             }
@@ -242,6 +247,9 @@ mod tests {
         let transient = || Err(SendError::Transient("451".into()));
         let retry = |seconds| Settlement::Retry { next_attempt_time: at(seconds), error: "451".into() };
         let discarded = |error: &str| Settlement::Discarded { error: error.into() };
+        let settle = |mail: &ClaimedMail, outcome, now, jitter| {
+            super::settle(mail, outcome, now, Some(mail.expire_time), jitter)
+        };
         assert_eq!(settle(&mail(1), Ok(()), at(200), 0), Settlement::Delivered);
         assert_eq!(settle(&mail(1), Err(SendError::Permanent("550".into())), at(0), 0), discarded("550"));
         assert_eq!(settle(&mail(1), transient(), at(0), 5_000), retry(5));
@@ -249,5 +257,6 @@ mod tests {
         assert_eq!(settle(&mail(1), transient(), at(94), 5_000), retry(99));
         assert_eq!(settle(&mail(1), transient(), at(95), 5_000), discarded("451"));
         assert_eq!(settle(&mail(1), transient(), at(200), 0), discarded("451"));
+        assert_eq!(super::settle(&mail(1), transient(), at(200), None, 5_000), retry(205));
     }
 }

@@ -41,15 +41,11 @@ pub async fn x22_a_clock_that_jumped_gives_up_no_mail(store: Store) {
     wait_for_rows(&store, FAILED, 1).await;
     journey.sink.behave();
     journey.server.clock.go_wrong(Duration::days(8));
-    // Rung by another mail, the worker would take both for expired: longer than it ever sleeps.
+    // By this clock her key has expired, and his has not.
     let bob = journey.client.register_by_mail("bob", "bob@example.com").await;
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    assert_eq!(store.count("mails WHERE state = 'QUEUED' AND sealed_text IS NOT NULL").await, 2);
-    journey.server.clock.go_wrong(Duration::days(-8));
-    journey.server.clock.advance(BACKOFF);
-    journey.client.wait_for_mail(&alice.id, 1, MailState::Delivered).await;
-    journey.server.clock.advance(Duration::days(8));
-    journey.client.wait_for_mail(&bob.id, 1, MailState::Delivered).await;
+    for user in [alice, bob] {
+        journey.client.wait_for_mail(&user.id, 1, MailState::Delivered).await;
+    }
 }
 
 pub async fn x6_a_refused_mail_is_given_up_and_the_registration_stands(store: Store) {
