@@ -20,9 +20,16 @@ pub(super) trait List {
     /// The conditions that an index walks along in the order (`create_time`, `id`), each with its `AND`.
     fn push_served(&self, query: &mut QueryBuilder<Postgres>);
 
-    /// The conditions that are checked row by row, on a bounded number of rows; in the order of usernames that is all of
-    /// them.
-    fn push_residual(&self, query: &mut QueryBuilder<Postgres>);
+    /// The conditions that no index serves.
+    fn push_residual(&self, _query: &mut QueryBuilder<Postgres>) {}
+
+    /// The conditions that are checked row by row, on a bounded number of rows: in the order of usernames all of them.
+    fn push_checked(&self, query: &mut QueryBuilder<Postgres>) {
+        if self.username_prefix().is_some() {
+            self.push_served(query);
+        }
+        self.push_residual(query);
+    }
 
     /// A page behind `after`. The transaction is one snapshot, so that the last row examined is the same for both
     /// queries.
@@ -45,7 +52,7 @@ pub(super) trait List {
         self.push_walk(&mut query, after);
         query.push(order).push(" LIMIT ").push_bind(i64::from(MAX_ROWS_EXAMINED));
         query.push(") AS examined WHERE true");
-        self.push_residual(&mut query);
+        self.push_checked(&mut query);
         query.push(order).push(" LIMIT ").push_bind(i64::try_from(size.get() + 1).unwrap_or(i64::MAX));
         // Planned for its arguments each time: a plan for any would suit common ones, and walk past everybody for rare ones.
         let rows =
@@ -100,7 +107,7 @@ pub(super) trait List {
 }
 
 /// Usernames that begin with `prefix`: those between it and it with the last character that there is behind it.
-pub(super) fn push_prefix(query: &mut QueryBuilder<Postgres>, prefix: &UsernameKey) {
+fn push_prefix(query: &mut QueryBuilder<Postgres>, prefix: &UsernameKey) {
     query.push(" AND username_key >= ").push_bind(prefix.as_str().to_owned());
     query.push(" AND username_key < ").push_bind(format!("{}{}", prefix.as_str(), char::MAX));
 }

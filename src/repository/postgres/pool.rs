@@ -88,6 +88,15 @@ impl Pool {
         Ok(Transaction { session: session.map_err(|_| Error::PoolTimedOut)?? })
     }
 
+    /// Runs a statement that is an act of its own, in a transaction of its own: without one the server would know no
+    /// bound, and carry it out long after its caller was told that it failed.
+    async fn run<'q, E: Execute<'q, Postgres> + 'q>(&self, query: E) -> Result<Vec<Step>, Error> {
+        let mut transaction = self.begin("BEGIN").await?;
+        let steps = transaction.run(query).await?;
+        transaction.commit().await?;
+        Ok(steps)
+    }
+
     /// A connection that is none of the pool's, without limits.
     pub(super) async fn open_apart(&self) -> Result<PgConnection, Error> {
         timeout(ACQUIRE_TIMEOUT, self.0.options.connect()).await.map_err(|_| Error::PoolTimedOut)?
@@ -300,87 +309,52 @@ impl DerefMut for Transaction {
     }
 }
 
-impl<'c> Executor<'c> for &'c mut Session {
-    type Database = Postgres;
+/// Lets the driver's queries run on whatever has a `run`.
+macro_rules! run_statements_on {
+    ($runner:ty) => {
+        impl<'c> Executor<'c> for $runner {
+            type Database = Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        // All at once: no act reads more than a page.
-        stream::once(self.run(query)).map_ok(each).try_flatten().boxed()
-    }
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                // All at once: no act reads more than a page.
+                stream::once(self.run(query)).map_ok(each).try_flatten().boxed()
+            }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move { Ok(self.run(query).await?.into_iter().find_map(Either::right)) })
-    }
+            fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                Box::pin(async move { Ok(self.run(query).await?.into_iter().find_map(Either::right)) })
+            }
 
-    fn prepare_with<'e>(self, _: SqlStr, _: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
-    where
-        'c: 'e,
-    {
-        unused()
-    }
+            fn prepare_with<'e>(
+                self,
+                _: SqlStr,
+                _: &'e [PgTypeInfo],
+            ) -> BoxFuture<'e, Result<PgStatement, Error>>
+            where
+                'c: 'e,
+            {
+                unused()
+            }
 
-    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
-    where
-        'c: 'e,
-    {
-        unused()
-    }
+            fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
+            where
+                'c: 'e,
+            {
+                unused()
+            }
+        }
+    };
 }
 
-/// A statement that is an act of its own, in a transaction of its own: without one the server would know no bound, and
-/// carry it out long after its caller was told that it failed.
-impl<'c> Executor<'c> for &'c Pool {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let steps = async move {
-            let mut transaction = self.begin("BEGIN").await?;
-            let steps = transaction.run(query).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(steps)
-        };
-        stream::once(steps).map_ok(each).try_flatten().boxed()
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let mut transaction = self.begin("BEGIN").await?;
-            let row = transaction.fetch_optional(query).await?;
-            transaction.commit().await?;
-            Ok(row)
-        })
-    }
-
-    fn prepare_with<'e>(self, _: SqlStr, _: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
-    where
-        'c: 'e,
-    {
-        unused()
-    }
-
-    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
-    where
-        'c: 'e,
-    {
-        unused()
-    }
-}
+run_statements_on!(&'c mut Session);
+run_statements_on!(&'c Pool);
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,6 @@
 //! Users, whatever their state.
 
 use async_trait::async_trait;
-
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{PostgresRepository, Transaction, lock_user, page::List, storage_error, user, user_columns};
@@ -196,12 +195,6 @@ impl List for UserFilter {
     fn push_served(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(state) = self.state {
             query.push(" AND state = ").push_bind(state.as_str());
-        }
-    }
-
-    fn push_residual(&self, query: &mut QueryBuilder<Postgres>) {
-        if self.username_prefix.is_some() {
-            self.push_served(query);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Unverified for SqliteRepository {
         let list = UnverifiedList { filter, now };
         let mut query = QueryBuilder::new("SELECT count(*) FROM users");
         list.push_walk(&mut query, None);
-        list.push_residual(&mut query);
+        list.push_checked(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.readers).await.map_err(storage_error)?;
         Ok(count.unsigned_abs())
     }
@@ -187,9 +187,6 @@ impl List for UnverifiedList<'_> {
     }
 
     fn push_residual(&self, query: &mut QueryBuilder<Sqlite>) {
-        if self.filter.username_prefix.is_some() {
-            self.push_served(query);
-        }
         if let (Some(_), Some(site)) = (&self.filter.email_domain, &self.filter.site) {
             query.push(" AND site = ").push_bind(site.as_str().to_owned());
         }
