@@ -51,7 +51,7 @@ impl RegistrationService for RegistrationHandler {
         let request = request.into_inner();
         let mut fields = Fields::default();
         let username = Username::parse(&request.username);
-        let policy = &self.calls.username_policy();
+        let policy = self.calls.username_policy();
         let username = fields.check("username", username.and_then(|name| policy.check(&name).map(|()| name)));
         let email = fields.check("email", EmailAddress::parse(&request.email));
         let password = fields.password(request.password.as_deref());

@@ -12,6 +12,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use sqlx::{
     Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    error::DatabaseError,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
@@ -214,6 +215,15 @@ async fn append_event(
     Ok(())
 }
 
+/// Somebody else writes.
+const BUSY: u32 = 5;
+
+/// What went wrong, without where: the low byte of SQLite's code.
+fn primary_code(error: &dyn DatabaseError) -> u32 {
+    let code: u32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    code & 0xff
+}
+
 /// Sorts what the driver says by what a caller can do about it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else the driver says is a fault of ours")]
 fn storage_error(error: sqlx::Error) -> StorageError {
@@ -223,11 +233,9 @@ fn storage_error(error: sqlx::Error) -> StorageError {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => StorageError::Unavailable(error.into()),
         sqlx::Error::Database(database) => {
-            let code: u32 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-            // The low byte says what went wrong, the rest where.
-            match code & 0xff {
+            match primary_code(&**database) {
                 // busy, locked
-                5 | 6 => StorageError::Conflict(error.into()),
+                BUSY | 6 => StorageError::Conflict(error.into()),
                 // no permission, out of memory, read-only, I/O error, full, can't open, too many at the log's locks
                 3 | 7 | 8 | 10 | 13 | 14 | 15 => StorageError::Unavailable(error.into()),
                 _ => StorageError::Database(error.into()),

@@ -4,10 +4,11 @@ use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration}
 
 use sqlx::{
     ConnectOptions as _, Connection as _, Error, Sqlite, SqliteConnection, SqlitePool,
-    error::DatabaseError,
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use super::{BUSY, primary_code};
 
 /// How long a call waits for a connection: less than any deadline here, unlike the driver's 30 s.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -56,14 +57,8 @@ pub(super) fn create_if_missing(path: &Path) -> io::Result<()> {
 pub(super) async fn look(options: &SqliteConnectOptions) -> Result<SqliteConnection, Error> {
     let mut connection = options.clone().busy_timeout(LOOK_TIMEOUT).connect().await?;
     match sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await {
-        Err(Error::Database(error)) if is_busy(&*error) => Ok(connection),
+        Err(Error::Database(error)) if primary_code(&*error) == BUSY => Ok(connection),
         Err(error) => Err(error),
         Ok(_) => Ok(connection),
     }
-}
-
-fn is_busy(error: &dyn DatabaseError) -> bool {
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    // The low byte says what went wrong.
-    code.is_some_and(|code| code & 0xff == 5)
 }
