@@ -195,6 +195,8 @@ pub struct Site {
     pub from: String,
     #[serde(default)]
     pub activation_url: String,
+    #[serde(default)]
+    pub verification_url: String,
     pub activation_days: Option<i64>,
 }
 

@@ -48,7 +48,7 @@ use crate::{
     domain::{
         Timestamp,
         activation_key::{ActivationKey, SALT_BYTES},
-        mail::{MailId, MailKind, MailText, NewMail},
+        mail::{MailId, MailText, NewMail},
         site::{Site, Sites},
         username_policy::UsernamePolicy,
     },
@@ -56,7 +56,7 @@ use crate::{
     random::{self, Random},
     repository::Repository,
     sealing::{Keyring, OpenError},
-    templates::{ActivationMail, TemplateError, Templates},
+    templates::{MailContent, MailContext, TemplateError, Templates},
 };
 
 /// The service: all that an operation needs, and one method for each.
@@ -89,7 +89,21 @@ impl Vestibule {
         ActivationKey::generate(&random::bytes::<SALT_BYTES>(&*self.random), username)
     }
 
-    /// Renders the mail that carries a key, and seals it for the outbox.
+    /// Renders a mail, and seals it for the outbox. It is not tried again after `expire_time`.
+    fn new_mail(
+        &self,
+        recipient: &str,
+        context: &MailContext<'_>,
+        expire_time: Timestamp,
+        now: Timestamp,
+    ) -> Result<NewMail, TemplateError> {
+        let text = self.templates.mail(context)?;
+        let id = MailId(random::uuid_v7(&*self.random, now));
+        let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
+        Ok(NewMail { id, kind: context.content.kind(), sealed_text, expire_time })
+    }
+
+    /// The mail that carries an activation key.
     fn activation_mail(
         &self,
         username: &str,
@@ -99,10 +113,8 @@ impl Vestibule {
         site: &Site,
         now: Timestamp,
     ) -> Result<NewMail, TemplateError> {
-        let text = self.templates.activation(&ActivationMail { username, key, expire_time, site })?;
-        let id = MailId(random::uuid_v7(&*self.random, now));
-        let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
-        Ok(NewMail { id, kind: MailKind::Activation, sealed_text, expire_time })
+        let content = MailContent::Activation { key, expire_time };
+        self.new_mail(recipient, &MailContext { username, site, content }, expire_time, now)
     }
 }
 

@@ -8,17 +8,21 @@ use secrecy::SecretString;
 use crate::domain::{
     Timestamp,
     activation_key::{ActivationKey, SALT_BYTES},
-    mail::MailText,
+    mail::{MailKind, MailText},
     site::Site,
 };
 
 /// The embedded templates, by the name that a folder overrides them with.
-const EMBEDDED: [(&str, &str); 2] = [
-    (SUBJECT, include_str!("../templates/activation/subject.txt")),
-    (BODY, include_str!("../templates/activation/body.txt")),
+const EMBEDDED: [(&str, &str); 8] = [
+    ("activation/subject.txt", include_str!("../templates/activation/subject.txt")),
+    ("activation/body.txt", include_str!("../templates/activation/body.txt")),
+    ("reminder/subject.txt", include_str!("../templates/reminder/subject.txt")),
+    ("reminder/body.txt", include_str!("../templates/reminder/body.txt")),
+    ("email_verification/subject.txt", include_str!("../templates/email_verification/subject.txt")),
+    ("email_verification/body.txt", include_str!("../templates/email_verification/body.txt")),
+    ("primary_email_changed/subject.txt", include_str!("../templates/primary_email_changed/subject.txt")),
+    ("primary_email_changed/body.txt", include_str!("../templates/primary_email_changed/body.txt")),
 ];
-const SUBJECT: &str = "activation/subject.txt";
-const BODY: &str = "activation/body.txt";
 
 /// How many steps a template may take; a loop without end is a broken template, not a stuck server.
 const FUEL: u64 = 100_000;
@@ -29,17 +33,60 @@ pub struct Templates {
     environment: Environment<'static>,
 }
 
-/// What the mail that carries an activation key is made of.
+/// What a mail is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct ActivationMail<'a> {
+pub struct MailContext<'a> {
     /// The username as shown.
     pub username: &'a str,
-    /// The key; the subject never gets it (X4).
-    pub key: &'a ActivationKey,
-    /// When it expires.
-    pub expire_time: Timestamp,
     /// The site registered on.
     pub site: &'a Site,
+    /// What the mail is for, and what only such a mail says.
+    pub content: MailContent<'a>,
+}
+
+/// What a mail of a kind says beside whom it is for; a subject never gets any of it (X4).
+#[derive(Debug, Clone, Copy)]
+pub enum MailContent<'a> {
+    /// Activate the account.
+    Activation {
+        /// The activation key.
+        key: &'a ActivationKey,
+        /// When it expires.
+        expire_time: Timestamp,
+    },
+    /// Activate the account before it is deleted (U6).
+    Reminder {
+        /// A further activation key.
+        key: &'a ActivationKey,
+        /// When it expires, and from when on the registration may be purged.
+        expire_time: Timestamp,
+    },
+    /// Verify an address (U8).
+    EmailVerification {
+        /// The address, to which the mail goes.
+        email: &'a str,
+        /// The key that verifies it.
+        key: &'a ActivationKey,
+        /// When it expires.
+        expire_time: Timestamp,
+    },
+    /// The address is no longer the primary one (U8).
+    PrimaryEmailChanged {
+        /// The new primary address.
+        email: &'a str,
+    },
+}
+
+impl MailContent<'_> {
+    /// What the mail is for.
+    pub fn kind(&self) -> MailKind {
+        match self {
+            Self::Activation { .. } => MailKind::Activation,
+            Self::Reminder { .. } => MailKind::Reminder,
+            Self::EmailVerification { .. } => MailKind::EmailVerification,
+            Self::PrimaryEmailChanged { .. } => MailKind::PrimaryEmailChanged,
+        }
+    }
 }
 
 /// A template that can't be read, parsed or rendered.
@@ -57,15 +104,15 @@ pub enum TemplateError {
     #[error("template {name} is broken: {source}")]
     Broken {
         /// Which.
-        name: &'static str,
+        name: String,
         /// Why.
         source: minijinja::Error,
     },
-    /// What it renders has neither the activation key nor the link with it.
-    #[error("template {name} shows neither activation_key nor activation_url")]
+    /// What it renders has neither the key nor the link with it.
+    #[error("template {name} shows neither the key nor the link with it")]
     NoKey {
         /// Which.
-        name: &'static str,
+        name: String,
     },
 }
 
@@ -89,33 +136,39 @@ impl Templates {
             };
             environment
                 .add_template_owned(name, text)
-                .map_err(|source| TemplateError::Broken { name, source })?;
+                .map_err(|source| TemplateError::Broken { name: name.to_owned(), source })?;
         }
         Ok(Self { environment })
     }
 
-    /// Whether a site's mail can be made, and carries the key: a broken template is found at the start.
+    /// Whether every mail of a site can be made, and carries its key: a broken template is found at the start.
     pub fn check(&self, site: &Site) -> Result<(), TemplateError> {
-        let key = ActivationKey::generate(&[0; SALT_BYTES], "username");
+        let key = &ActivationKey::generate(&[0; SALT_BYTES], "username");
         let expire_time = site.activation_days.expire_time(Timestamp::default());
-        let mail = self.activation(&ActivationMail { username: "username", key: &key, expire_time, site })?;
-        if mail.body().contains(key.expose()) { Ok(()) } else { Err(TemplateError::NoKey { name: BODY }) }
+        let email = "username@example.com";
+        for content in [
+            MailContent::Activation { key, expire_time },
+            MailContent::Reminder { key, expire_time },
+            MailContent::EmailVerification { email, key, expire_time },
+            MailContent::PrimaryEmailChanged { email },
+        ] {
+            let mail = self.mail(&MailContext { username: "username", site, content })?;
+            let has_key = !matches!(content, MailContent::PrimaryEmailChanged { .. });
+            if has_key && !mail.body().contains(key.expose()) {
+                return Err(TemplateError::NoKey { name: body_name(content.kind()) });
+            }
+        }
+        Ok(())
     }
 
-    /// The mail that carries an activation key.
-    pub fn activation(&self, mail: &ActivationMail<'_>) -> Result<MailText, TemplateError> {
+    /// A mail.
+    pub fn mail(&self, mail: &MailContext<'_>) -> Result<MailText, TemplateError> {
         let site = context! { name => &mail.site.name, domain => &mail.site.domain };
         let user = context! { username => mail.username };
-        let subject = self.render(SUBJECT, context! { site => &site, user => &user })?;
-        let body = context! {
-            activation_key => mail.key.expose(),
-            expiration_days => mail.site.activation_days.get(),
-            expire_time => mail.expire_time.format("%Y-%m-%d %H:%M UTC").to_string(),
-            activation_url => mail.site.activation_url(mail.key),
-            site,
-            user,
-        };
-        let body = self.render(BODY, body)?;
+        let kind = mail.content.kind();
+        let subject = self.render(subject_name(kind), context! { site => &site, user => &user })?;
+        let content = content(mail);
+        let body = self.render(body_name(kind), context! { site, user, ..content })?;
         Ok(MailText {
             from: mail.site.from.clone(),
             subject: one_line(&subject),
@@ -123,12 +176,50 @@ impl Templates {
         })
     }
 
-    fn render(&self, name: &'static str, context: Value) -> Result<String, TemplateError> {
+    fn render(&self, name: String, context: Value) -> Result<String, TemplateError> {
         self.environment
-            .get_template(name)
+            .get_template(&name)
             .and_then(|template| template.render(context))
             .map_err(|source| TemplateError::Broken { name, source })
     }
+}
+
+/// What the body of a mail of a kind is offered beside `site` and `user`.
+fn content(mail: &MailContext<'_>) -> Value {
+    let site = mail.site;
+    match mail.content {
+        MailContent::Activation { key, expire_time } => context! {
+            activation_key => key.expose(),
+            activation_url => site.activation_url(key),
+            expiration_days => site.activation_days.get(),
+            expire_time => minute(expire_time),
+        },
+        MailContent::Reminder { key, expire_time } => context! {
+            activation_key => key.expose(),
+            activation_url => site.activation_url(key),
+            expire_time => minute(expire_time),
+            deletion_date => expire_time.format("%Y-%m-%d").to_string(),
+        },
+        MailContent::EmailVerification { email, key, expire_time } => context! {
+            email,
+            verification_key => key.expose(),
+            verification_url => site.verification_url(key),
+            expire_time => minute(expire_time),
+        },
+        MailContent::PrimaryEmailChanged { email } => context! { email },
+    }
+}
+
+fn minute(time: Timestamp) -> String {
+    time.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn subject_name(kind: MailKind) -> String {
+    format!("{}/subject.txt", kind.as_str())
+}
+
+fn body_name(kind: MailKind) -> String {
+    format!("{}/body.txt", kind.as_str())
 }
 
 /// R5: the lines of a subject are joined with nothing between them; so is what Unicode calls a line end.
@@ -148,6 +239,9 @@ mod tests {
     use super::*;
     use crate::domain::{policy::ActivationDays, site::SiteId};
 
+    const SUBJECT: &str = "activation/subject.txt";
+    const BODY: &str = "activation/body.txt";
+
     fn site(activation_url: Option<&str>) -> Site {
         Site {
             id: SiteId::parse("shop").unwrap(),
@@ -155,18 +249,16 @@ mod tests {
             domain: "shop.example".into(),
             from: "shop@shop.example".into(),
             activation_url: activation_url.map(Into::into),
+            verification_url: None,
             activation_days: ActivationDays::new(3).unwrap(),
         }
     }
 
     fn render(templates: &Templates, site: &Site) -> Result<MailText, TemplateError> {
         let key = ActivationKey::generate(&[1; 32], "alice");
-        templates.activation(&ActivationMail {
-            username: "alice",
-            key: &key,
-            expire_time: Timestamp::from_timestamp(1_700_000_000, 0).unwrap(),
-            site,
-        })
+        let expire_time = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
+        let content = MailContent::Activation { key: &key, expire_time };
+        templates.mail(&MailContext { username: "alice", site, content })
     }
 
     fn overridden(name: &str, text: &str) -> Result<MailText, TemplateError> {
@@ -183,6 +275,27 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.body()));
         let plain = render(&Templates::load(None).unwrap(), &site(None)).unwrap();
         insta::assert_snapshot!(plain.body());
+    }
+
+    #[test]
+    fn the_other_embedded_mails_say_what_they_are_for() {
+        let templates = Templates::load(None).unwrap();
+        let key = &ActivationKey::generate(&[1; 32], "alice");
+        let expire_time = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
+        let email = "new@shop.example";
+        let site = &Site {
+            verification_url: Some("https://shop.example/v?k={key}".into()),
+            ..site(Some("https://shop.example/a?k={key}"))
+        };
+        for content in [
+            MailContent::Reminder { key, expire_time },
+            MailContent::EmailVerification { email, key, expire_time },
+            MailContent::PrimaryEmailChanged { email },
+        ] {
+            let mail = templates.mail(&MailContext { username: "alice", site, content }).unwrap();
+            let name = content.kind().as_str();
+            insta::assert_snapshot!(name, format!("{}\n\n{}", mail.subject, mail.body()));
+        }
     }
 
     #[test]

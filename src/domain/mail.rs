@@ -16,6 +16,12 @@ pub struct MailId(pub Uuid);
 pub enum MailKind {
     /// Carries an activation key.
     Activation,
+    /// Carries a further activation key, with the day on which the registration is deleted (U6).
+    Reminder,
+    /// Carries a key that verifies an email address (U8).
+    EmailVerification,
+    /// Tells the old primary email address that it is replaced (U8).
+    PrimaryEmailChanged,
 }
 
 /// Where a mail stands. Being sent is a lease on a queued mail, not a state.
@@ -107,16 +113,23 @@ pub enum Settlement {
 }
 
 impl MailKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] =
+        [Self::Activation, Self::Reminder, Self::EmailVerification, Self::PrimaryEmailChanged];
+
     /// The kind's name in SQL and logs, and its folder of templates.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Activation => "activation",
+            Self::Reminder => "reminder",
+            Self::EmailVerification => "email_verification",
+            Self::PrimaryEmailChanged => "primary_email_changed",
         }
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == Self::Activation.as_str()).then_some(Self::Activation)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

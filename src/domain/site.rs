@@ -21,6 +21,8 @@ pub struct Site {
     pub from: String,
     /// The page that mails link to, with `{key}` where the key goes.
     pub activation_url: Option<String>,
+    /// The page that mails link to which verify a further address, with `{key}` where the key goes.
+    pub verification_url: Option<String>,
     /// How many days its keys live.
     pub activation_days: policy::ActivationDays,
 }
@@ -56,6 +58,11 @@ impl Site {
     /// The link that activates, if the site has a page for it.
     pub fn activation_url(&self, key: &ActivationKey) -> Option<String> {
         self.activation_url.as_ref().map(|url| url.replace("{key}", key.expose()))
+    }
+
+    /// The link that verifies an address, if the site has a page for it.
+    pub fn verification_url(&self, key: &ActivationKey) -> Option<String> {
+        self.verification_url.as_ref().map(|url| url.replace("{key}", key.expose()))
     }
 }
 

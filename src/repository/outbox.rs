@@ -32,8 +32,8 @@ pub trait Outbox {
         limit: u32,
     ) -> Result<Claim, StorageError>;
 
-    /// Records what became of an attempt. A mail that is done is erased but for its record, and
-    /// `activation_mail_sent` or `activation_mail_failed` is appended.
+    /// Records what became of an attempt. A mail that is done is erased but for its record, and if it carried an
+    /// activation key, `activation_mail_sent` or `activation_mail_failed` is appended.
     /// False, and nothing changed, if the lease went to somebody else or the mail is gone.
     async fn settle_mail(
         &self,

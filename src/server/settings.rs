@@ -252,18 +252,12 @@ fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
                 return Err(wrong(key, &Invalid::new("must be a text of one line")));
             }
         }
-        let url = &site.activation_url;
-        let sample = url.replace("{key}", "key");
-        let is_link = sample != *url
-            && !url.split('/').take(3).any(|part| part.contains("{key}"))
-            && sample
-                .parse::<http::Uri>()
-                .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        if !url.is_empty() && !is_link {
-            return Err(wrong(
-                "activation_url",
-                &Invalid::new("must be an http or https URL with {key} in it"),
-            ));
+        for (key, url) in
+            [("activation_url", &site.activation_url), ("verification_url", &site.verification_url)]
+        {
+            if !url.is_empty() && !is_key_link(url) {
+                return Err(wrong(key, &Invalid::new("must be an http or https URL with {key} in it")));
+            }
         }
         let days = match site.activation_days {
             Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
@@ -281,11 +275,20 @@ fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
                     wrong("from", &invalid)
                 }
             })?,
-            activation_url: (!url.is_empty()).then(|| url.clone()),
+            activation_url: Some(&site.activation_url).filter(|url| !url.is_empty()).cloned(),
+            verification_url: Some(&site.verification_url).filter(|url| !url.is_empty()).cloned(),
             activation_days: days,
         });
     }
     Sites::new(sites).map_err(|invalid| ConfigError(format!("sites {invalid}")))
+}
+
+/// Whether a link can carry a key: not in its host, where it would be resolved and logged.
+fn is_key_link(url: &str) -> bool {
+    let sample = url.replace("{key}", "key");
+    sample != *url
+        && !url.split('/').take(3).any(|part| part.contains("{key}"))
+        && sample.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
 }
 
 /// Reserves what the settings list; what could be no username needs no reserving, so it is a slip of the pen.

@@ -73,7 +73,7 @@ impl Outbox for PostgresRepository {
             Settlement::Retry { next_attempt_time, error } => sqlx::query(
                 "UPDATE mails SET lease_expire_time = NULL, claim_token = NULL,
                      next_attempt_time = $3, last_error = $4
-                 WHERE id = $1 AND claim_token = $2",
+                 WHERE id = $1 AND claim_token = $2 RETURNING id",
             )
             .bind(id.0)
             .bind(claim_token)
@@ -94,8 +94,8 @@ impl Outbox for PostgresRepository {
                 .bind(Some(error))
                 .bind("activation_mail_failed"),
         };
-        let settled = query.execute(&self.pool).await.map_err(storage_error)?;
-        Ok(settled.rows_affected() == 1)
+        let settled = query.fetch_optional(&self.pool).await.map_err(storage_error)?;
+        Ok(settled.is_some())
     }
 }
 
@@ -107,9 +107,13 @@ WITH concerned AS (
     UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
         sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
     WHERE id = $1 AND claim_token = $2 AND user_id IN (SELECT id FROM concerned)
-    RETURNING id, user_id
+    RETURNING id, user_id, kind
+), new_event AS (
+    -- A reminder carries an activation key, too.
+    INSERT INTO events (kind, create_time, user_id, mail_id)
+    SELECT $6, $3, user_id, id FROM finished WHERE kind IN ('activation', 'reminder')
 )
-INSERT INTO events (kind, create_time, user_id, mail_id) SELECT $6, $3, user_id, id FROM finished";
+SELECT id FROM finished";
 
 /// A mail, and since when it is due.
 fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {

@@ -103,8 +103,9 @@ impl Outbox for SqliteRepository {
         }
         if let Some(event) = event {
             sqlx::query(
+                // A reminder carries an activation key, too.
                 "INSERT INTO events (kind, create_time, user_id, mail_id)
-                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1",
+                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND kind IN ('activation', 'reminder')",
             )
             .bind(id.0)
             .bind(now.timestamp_micros())

@@ -148,7 +148,7 @@ fn a_broken_template_is_named_before_anybody_registers() {
     for (text, said) in [
         ("Hello\n{% if %}", "is broken: syntax error: unexpected end of block (in activation/body.txt:2)"),
         ("{{ activation_key }} {{ password }}", "is broken: undefined value (in activation/body.txt:1)"),
-        ("Hello", "shows neither activation_key nor activation_url"),
+        ("Hello", "shows neither the key nor the link with it"),
     ] {
         fs::write(&body, text).unwrap();
         let refusal = refused_in(folder.path(), "templates.directory = 'templates'", &[]);
