@@ -21,6 +21,7 @@ mod hostile;
 mod identity;
 mod journeys;
 mod million;
+mod model;
 mod races;
 mod rules;
 mod siege;

@@ -2,6 +2,7 @@
 
 pub mod grpcurl;
 pub mod house;
+pub mod night;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -16,6 +16,7 @@ use vestibule::{
     clock::ManualClock,
     config::Settings,
     domain::Timestamp,
+    mail::MailSender,
     random::SystemRandom,
     sealing::Keyring,
     server::{Outside, Server},
@@ -80,11 +81,25 @@ impl TestServer {
         Self::start_from(&Database::Url(url.to_owned()), toml, &[]).await
     }
 
+    /// Starts a server whose mails leave by `sender`.
+    pub async fn start_with_sender(database: &Database, toml: &str, sender: Arc<dyn MailSender>) -> Self {
+        Self::start_outside(database, toml, &[], Some(sender)).await
+    }
+
     async fn start_from(database: &Database, toml: &str, flags: &[(&str, String)]) -> Self {
+        Self::start_outside(database, toml, flags, None).await
+    }
+
+    async fn start_outside(
+        database: &Database,
+        toml: &str,
+        flags: &[(&str, String)],
+        sender: Option<Arc<dyn MailSender>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::load(&settings_files(folder.path(), database, toml), flags).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
-        let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender: None };
+        let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender };
         let server = Server::start(&settings, outside).await.unwrap();
         Self { clock, address: server.address, _folder: folder, server }
     }

@@ -1,0 +1,116 @@
+//! The service against a small model of it: the same random calls to the model, to a server on SQLite and to one on
+//! Postgres. All three agree on every answer, on every mail, and on who stands where after every call.
+
+mod reference;
+mod step;
+mod subject;
+
+use std::collections::BTreeSet;
+
+use vestibule::random::{self, SeededRandom};
+
+use self::{reference::Model, step::Step, subject::Subject};
+use crate::support::{night, postgres::Database as Postgres, server::Database};
+
+/// How many calls a sequence has.
+const STEPS: usize = 30;
+
+/// What three hundred sequences have to meet: calls that succeed, and each by each of its refusals.
+const MEETS: &[&str] = &[
+    "Activate ",
+    "Activate ACTIVATION_KEY_EXPIRED",
+    "Activate ACTIVATION_KEY_UNKNOWN",
+    "Activate ALREADY_ACTIVATED",
+    "Activate EMAIL_TAKEN",
+    "Activate USER_DISABLED",
+    "CreateRegistrationProfile ",
+    "CreateRegistrationProfile ALREADY_ACTIVATED",
+    "CreateRegistrationProfile REGISTRATION_PROFILE_EXISTS",
+    "CreateRegistrationProfile USER_DISABLED",
+    "EnableUser ",
+    "PurgeExpired ",
+    "PurgeExpired CLOCK_SUSPECT",
+    "R15: a pending user is purged",
+    "Register ",
+    "Register CLOCK_SUSPECT",
+    "Register EMAIL_TAKEN",
+    "Register USERNAME_TAKEN",
+    "ReissueActivationKey ",
+    "ReissueActivationKey ACTIVATION_KEY_EXPIRED",
+    "ReissueActivationKey ALREADY_ACTIVATED",
+    "ReissueActivationKey EMAIL_TAKEN",
+    "ReissueActivationKey REGISTRATION_PROFILE_NOT_FOUND",
+    "ReissueActivationKey USER_DISABLED",
+    "SendActivationEmail ",
+    "X15: the oldest of five keys makes room",
+    "X16: a disabled user is purged on demand",
+    "X23: several claims are mailed",
+    "X7: a holder gives way",
+];
+
+/// A seeded source of choices.
+pub struct Dice(SeededRandom);
+
+impl Dice {
+    /// A number below `bound`.
+    pub fn below(&self, bound: usize) -> usize {
+        usize::try_from(random::number(&self.0) % bound as u64).unwrap()
+    }
+
+    /// Yes, once in `times`.
+    pub fn once_in(&self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_and_both_stores_agree_after_every_call() {
+    let database = Postgres::create().await;
+    let postgres = Database::Url(database.url());
+    let mut subjects = [Subject::start(&postgres).await, Subject::start(&Database::Sqlite).await];
+    let rounds = night::rounds("MODEL", 300);
+    let mut met = BTreeSet::new();
+    for seed in rounds.clone() {
+        met.extend(run(seed, &mut subjects).await);
+    }
+    if rounds.count() >= 300 {
+        let never: Vec<_> = MEETS.iter().filter(|what| !met.contains(**what)).collect();
+        assert!(never.is_empty(), "too lazy a choice of calls: {never:#?} of {met:#?}");
+    }
+    for subject in subjects {
+        subject.stop().await;
+    }
+    database.drop().await;
+}
+
+/// One sequence, on whatever the ones before have left the clock at; nobody is left of them.
+async fn run(seed: u64, subjects: &mut [Subject; 2]) -> BTreeSet<String> {
+    let dice = Dice(SeededRandom::new(seed));
+    let mut model = Model::new(subjects[0].now());
+    let mut taken = Vec::new();
+    let mut met = BTreeSet::new();
+    for _ in 0..STEPS {
+        let step = Step::choose(&dice, &model);
+        taken.push(step.clone());
+        model.tick();
+        let expected = model.apply(&step);
+        let name = format!("{step:?}");
+        let name = name.split([' ', '(']).next().unwrap_or_default();
+        met.insert(format!("{name} {}", expected.answer.reason));
+        let [postgres, sqlite] = &mut *subjects;
+        let told = tokio::join!(
+            postgres.apply(&step, model.now, &expected),
+            sqlite.apply(&step, model.now, &expected)
+        );
+        let seen = tokio::join!(postgres.observe(), sqlite.observe());
+        for (name, answer, seen) in [(postgres.name, told.0, seen.0), (sqlite.name, told.1, seen.1)] {
+            assert_eq!(answer, expected.answer, "{name} with seed {seed} at the last of {taken:#?}");
+            assert_eq!(seen, model.view(), "{name} with seed {seed} after {taken:#?}");
+        }
+    }
+    for subject in subjects {
+        subject.clear().await;
+    }
+    met.extend(model.met.into_iter().map(str::to_owned));
+    met
+}
