@@ -1,7 +1,9 @@
 //! The command line: results on standard output, everything else on standard error.
 
+mod completions;
 mod dev;
 mod health;
+mod man;
 mod migrate;
 mod output;
 mod purge_expired;
@@ -50,6 +52,10 @@ enum Command {
     Users(users::UsersCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
+    /// Print what makes a shell complete these commands.
+    Completions(completions::Completions),
+    /// Print the manual, as roff.
+    Man(man::ManPages),
     /// Print the version.
     Version,
 }
@@ -83,6 +89,8 @@ pub fn run() -> ExitCode {
             Command::PurgeExpired(command) => command.run().await,
             Command::Users(command) => command.run().await,
             Command::Health(command) => command.run().await,
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
             Command::Version => print(concat!("vestibule ", env!("CARGO_PKG_VERSION"))),
         }
     });

@@ -7,7 +7,10 @@ mod serving;
 mod settings;
 mod users;
 
-use std::process::Output;
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
 use crate::support::{process::run, server::on_each_store};
 
@@ -73,6 +76,43 @@ fn the_help_names_the_exit_codes() {
     let output = run(folder.path(), &["--help"], &[]);
     let said = "Exit codes: 0 done, 1 failed, 2 usage, 3 a check found problems, 78 bad settings.";
     assert!(stdout(&output).contains(said), "{}", stdout(&output));
+}
+
+/// Every command is completed, and every flag; bash itself reads the script.
+#[test]
+fn a_shell_can_complete_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(folder.path(), &["completions", shell], &[]);
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""), "{shell}");
+        for word in ["purge-expired", "users", "clock-offset"] {
+            assert!(stdout(&output).contains(word), "{shell} does not complete {word}");
+        }
+    }
+    let script = folder.path().join("vestibule.bash");
+    fs::write(&script, stdout(&run(folder.path(), &["completions", "bash"], &[]))).unwrap();
+    let ask = "source \"$0\"; COMP_WORDS=(vestibule purge-); COMP_CWORD=1; _vestibule vestibule purge- vestibule; \
+               echo \"${COMPREPLY[@]}\"";
+    let answer = Command::new("bash").args(["-c", ask, script.to_str().unwrap()]).output().unwrap();
+    assert_eq!(stdout(&answer).trim(), "purge-expired", "{}", stderr(&answer));
+    assert_eq!(code(&run(folder.path(), &["completions", "csh"], &[])), 2);
+}
+
+/// The manual has a page for the program, and one for each command with its flags.
+#[test]
+fn every_command_has_a_page_in_the_manual() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = run(folder.path(), &["man"], &[]);
+    assert!(stdout(&page).contains(".TH vestibule 1"), "{}", stdout(&page));
+    assert!(stdout(&page).contains("Exit codes: 0 done"), "{}", stdout(&page));
+    let output = run(folder.path(), &["man", "--directory", "."], &[]);
+    assert_eq!((code(&output), stdout(&output).as_str(), stderr(&output).as_str()), (0, "", ""));
+    let page = fs::read_to_string(folder.path().join("vestibule-purge-expired.1")).unwrap();
+    assert!(page.contains("dry\\-run"), "{page}");
+    assert!(folder.path().join("vestibule-users-delete.1").exists());
+    let nowhere = run(folder.path(), &["man", "--directory", "nowhere"], &[]);
+    assert_eq!(code(&nowhere), 1);
+    assert!(stderr(&nowhere).contains("the pages can't be written to nowhere"), "{}", stderr(&nowhere));
 }
 
 fn code(output: &Output) -> i32 {
