@@ -195,6 +195,23 @@ pub fn caller_unauthenticated() -> Status {
     )
 }
 
+/// The password is not that of an active user; why, nobody is told.
+pub fn invalid_credentials() -> Status {
+    refuse(
+        Code::Unauthenticated,
+        ErrorReason::InvalidCredentials,
+        "The password is not that of an active user.",
+        ErrorDetails::new(),
+    )
+}
+
+/// Too much of `subject` came in too short a time; it may come again after `retry_delay`.
+pub fn rate_limited(subject: &str, description: &str, retry_delay: Duration) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(retry_delay));
+    details.add_quota_failure_violation(subject, description);
+    refuse(Code::ResourceExhausted, ErrorReason::RateLimited, "Too many in too short a time.", details)
+}
+
 /// The caller's deadline has passed.
 pub fn deadline_exceeded() -> Status {
     refuse(
@@ -510,6 +527,8 @@ mod tests {
         add("any", "password", password_rejected(violations()));
         add("any", "page token", invalid_page_token());
         add("any", "anonymous caller", caller_unauthenticated());
+        add("any", "credentials", invalid_credentials());
+        add("any", "rate limit", rate_limited("guesses", "Too many guesses.", RETRY_DELAY));
         add("any", "deadline", deadline_exceeded());
         add("any", "draining", draining());
         add("any", "panic", internal(&unavailable()));
@@ -563,8 +582,8 @@ mod tests {
     #[test]
     fn every_reason_is_used_and_only_the_protos_reasons_are() {
         let used: BTreeSet<_> = every_status().iter().map(|(_, status)| reason_of(status)).collect();
-        let listed: BTreeSet<_> = (1..)
-            .map_while(|number| ErrorReason::try_from(number).ok())
+        let listed: BTreeSet<_> = (1..1000)
+            .filter_map(|number| ErrorReason::try_from(number).ok())
             .map(|reason| name(reason).to_owned())
             .collect();
         assert_eq!(used, listed);
