@@ -51,9 +51,11 @@ impl Passwords for PostgresRepository {
     }
 
     async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError> {
+        // A row that counts nothing would only take room.
         sqlx::query(
-            "UPDATE password_guesses SET failure_count = failure_count - 1, retry_time = $2
-             WHERE digest = $1 AND failure_count > 0",
+            "WITH gone AS (DELETE FROM password_guesses WHERE digest = $1 AND failure_count = 1)
+             UPDATE password_guesses SET failure_count = failure_count - 1, retry_time = $2
+             WHERE digest = $1 AND failure_count > 1",
         )
         .bind(digest.as_bytes())
         .bind(now)

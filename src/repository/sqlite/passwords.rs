@@ -43,16 +43,22 @@ impl Passwords for SqliteRepository {
     }
 
     async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError> {
+        let mut transaction = self.begin().await?;
+        // A row that counts nothing would only take room.
+        sqlx::query("DELETE FROM password_guesses WHERE digest = $1 AND failure_count = 1")
+            .bind(digest.as_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
         sqlx::query(
-            "UPDATE password_guesses SET failure_count = failure_count - 1, retry_time = $2
-             WHERE digest = $1 AND failure_count > 0",
+            "UPDATE password_guesses SET failure_count = failure_count - 1, retry_time = $2 WHERE digest = $1",
         )
         .bind(digest.as_bytes())
         .bind(now.timestamp_micros())
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await
         .map_err(storage_error)?;
-        Ok(())
+        transaction.commit().await.map_err(storage_error)
     }
 
     async fn record_password_login(&self, login: &PasswordLogin) -> Result<Option<User>, StorageError> {

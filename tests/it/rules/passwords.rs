@@ -208,7 +208,7 @@ pub async fn a_guess_that_found_no_slot_is_not_counted(store: Store) {
     );
     let counted = store.count("password_guesses WHERE failure_count = 1").await;
     assert_eq!(counted, i64::try_from(checked).unwrap());
-    assert_eq!(store.count("password_guesses WHERE failure_count = 0").await, 64 - counted);
+    assert_eq!(store.count("password_guesses").await, counted);
 }
 
 pub async fn x23_by_email_only_who_has_verified_it_logs_in(store: Store) {
