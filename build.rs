@@ -33,11 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Messages that carry a password or a key: their `Debug` is written by hand in `grpc/proto.rs`.
-const SECRET_MESSAGES: [&str; 6] = [
+const SECRET_MESSAGES: [&str; 8] = [
     "vestibule.v1.ActivateRequest",
     "vestibule.v1.CreateInactiveUserRequest",
     "vestibule.v1.CreateInactiveUserResponse",
     "vestibule.v1.CreateRegistrationProfileResponse",
     "vestibule.v1.InspectActivationKeyRequest",
     "vestibule.v1.ReissueActivationKeyResponse",
+    "vestibule.v1.SetPasswordRequest",
+    "vestibule.v1.VerifyPasswordRequest",
 ];

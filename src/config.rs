@@ -146,6 +146,16 @@ pub struct Usernames {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Passwords {
     pub queue_seconds: u64,
+    pub profile: PasswordProfile,
+}
+
+/// `passwords.profile`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub enum PasswordProfile {
+    Default,
+    Strict,
 }
 
 /// `usernames.look_alikes`

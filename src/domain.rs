@@ -9,6 +9,8 @@ pub mod event;
 pub mod mail;
 pub mod page;
 pub mod password;
+pub mod password_guess;
+pub mod password_policy;
 pub mod policy;
 pub mod profile;
 pub mod site;

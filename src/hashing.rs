@@ -3,26 +3,38 @@
 //! A hash takes 19 MiB and some 20 ms of a core: without a bound, a burst of registrations would take the
 //! machine's memory, and every other call would wait behind it.
 
-use std::{sync::Arc, thread, time::Duration};
+mod stored;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use std::{hint, sync::Arc, thread, time::Duration};
+
+use argon2::{Algorithm, Argon2, PasswordHasher as _, Version};
 use tokio::{sync::Semaphore, time::timeout};
 
+use self::stored::{SALT_BYTES, StoredHash};
 use crate::{
     domain::password::{Password, PasswordHash},
     random::{self, Random},
 };
-
-/// 19 MiB, two passes, one lane: OWASP's first choice for argon2id.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 
 /// Hashes passwords, a bounded number at a time.
 pub struct PasswordHasher {
     slots: Arc<Semaphore>,
     queue: Duration,
     random: Arc<dyn Random>,
+}
+
+/// What a password is to a stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another one, or there is no hash.
+    Wrong,
+    /// The one that it was made of.
+    Right {
+        /// Whether a hash of ours should take its place.
+        outdated: bool,
+    },
+    /// Nothing: the hash is of no known form, or asks for too much.
+    Unusable,
 }
 
 /// No slot came free in time; trying again later may help.
@@ -38,21 +50,55 @@ impl PasswordHasher {
     }
 
     /// The password's argon2id hash, as a PHC string.
-    #[expect(clippy::expect_used, reason = "the parameters are constants, and a hash does not panic")]
+    #[expect(clippy::expect_used, reason = "the parameters are constants")]
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Overloaded> {
-        let slot = Arc::clone(&self.slots).acquire_owned();
-        let slot = timeout(self.queue, slot).await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
-        let salt = random::bytes::<16>(&*self.random);
-        let hash = tokio::task::spawn_blocking(move || {
-            // The slot is held until the hash is made, even when nobody waits for it any more.
-            let _slot = slot;
-            let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("valid parameters");
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        let salt = random::bytes::<SALT_BYTES>(&*self.random);
+        let hash = self.run(move || {
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, stored::params())
                 .hash_password_with_salt(password.expose(), &salt)
                 .expect("a valid salt")
                 .to_string()
         });
-        Ok(PasswordHash::new(hash.await.expect("hashing ends")))
+        Ok(PasswordHash::new(hash.await?))
+    }
+
+    /// Whether it is the password of a stored hash. Without a hash, and with one that can't be used, as much is worked
+    /// for nothing as with one of ours, so that the time doesn't tell.
+    pub async fn verify(
+        &self,
+        password: Password,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verdict, Overloaded> {
+        self.run(move || {
+            let stored = hash.as_ref().map(|hash| StoredHash::parse(hash.expose()));
+            if let Some(Some(stored)) = &stored {
+                let right = stored.verify(password.expose());
+                return if right {
+                    Verdict::Right { outdated: stored.is_outdated() }
+                } else {
+                    Verdict::Wrong
+                };
+            }
+            hint::black_box(StoredHash::dummy().verify(password.expose()));
+            if stored.is_some() { Verdict::Unusable } else { Verdict::Wrong }
+        })
+        .await
+    }
+
+    /// Runs what takes a core for long, in a slot.
+    #[expect(clippy::expect_used, reason = "a hash does not panic")]
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Overloaded> {
+        let slot = Arc::clone(&self.slots).acquire_owned();
+        let slot = timeout(self.queue, slot).await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        let work = tokio::task::spawn_blocking(move || {
+            // The slot is held until the work is done, even when nobody waits for it any more.
+            let _slot = slot;
+            work()
+        });
+        Ok(work.await.expect("hashing ends"))
     }
 }
 
@@ -74,6 +120,22 @@ mod tests {
         let parsed = phc::PasswordHash::new(first.expose()).unwrap();
         assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
         assert!(Argon2::default().verify_password(b"wrong horse", &parsed).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_for_its_own_hash_only_and_for_none_where_there_is_none() {
+        let hasher = PasswordHasher::new(Duration::from_mins(1), Arc::new(SystemRandom));
+        let password = |text| Password::parse(text).unwrap();
+        let hash = hasher.hash(password("correct horse")).await.unwrap();
+        let unusable = PasswordHash::new("$argon2id$v=19$m=4194304,t=1,p=1$".to_owned());
+        for (text, hash, verdict) in [
+            ("correct horse", Some(&hash), Verdict::Right { outdated: false }),
+            ("wrong horse", Some(&hash), Verdict::Wrong),
+            ("correct horse", None, Verdict::Wrong),
+            ("correct horse", Some(&unusable), Verdict::Unusable),
+        ] {
+            assert_eq!(hasher.verify(password(text), hash.cloned()).await, Ok(verdict), "{text} {verdict:?}");
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,8 @@ mod purge_expired;
 mod record_login;
 mod reissue_activation_key;
 mod send_activation_email;
+mod set_password;
+mod verify_password;
 
 use std::sync::Arc;
 
@@ -42,6 +44,8 @@ pub use list_unverified::ListUnverifiedError;
 pub use list_users::ListUsersError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
 pub use record_login::RecordLoginError;
+pub use set_password::SetPasswordError;
+pub use verify_password::VerifyPasswordError;
 
 use crate::{
     clock::{Clock, ClockGuard},
@@ -49,6 +53,7 @@ use crate::{
         Timestamp,
         activation_key::{ActivationKey, SALT_BYTES},
         mail::{MailId, MailText, NewMail},
+        password_policy::PasswordPolicy,
         site::{Site, Sites},
         username_policy::UsernamePolicy,
     },
@@ -79,6 +84,8 @@ pub struct Vestibule {
     pub sites: Sites,
     /// What a new username must be beyond the standard.
     pub usernames: UsernamePolicy,
+    /// What a new password must be beyond the standard.
+    pub passwords: PasswordPolicy,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
 }

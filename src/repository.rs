@@ -5,6 +5,7 @@
 //! is a case of the contract suite, which both stores pass.
 
 mod outbox;
+mod passwords;
 pub mod postgres;
 mod registrations;
 pub mod sqlite;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use crate::domain::Timestamp;
 
 pub use outbox::{Claim, Outbox};
+pub use passwords::{PasswordLogin, Passwords};
 pub use registrations::{
     ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
     NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
@@ -30,7 +32,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
-pub trait Repository: Registrations + Unverified + Users + Outbox + Send + Sync {
+pub trait Repository: Registrations + Unverified + Users + Passwords + Outbox + Send + Sync {
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;
 

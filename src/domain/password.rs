@@ -13,7 +13,7 @@ pub const MAX_BYTES: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Password(SecretString);
 
-/// An argon2id hash as a PHC string; `Debug` never prints it.
+/// A password's hash as it is stored, ours as a PHC string; `Debug` never prints it.
 #[derive(Debug, Clone)]
 pub struct PasswordHash(SecretString);
 
@@ -38,6 +38,11 @@ impl Password {
         Ok(Self(normalised.into_owned().into()))
     }
 
+    /// The normalised text, for the policy.
+    pub(super) fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// What is hashed.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
@@ -45,12 +50,12 @@ impl Password {
 }
 
 impl PasswordHash {
-    /// Wraps a PHC string.
-    pub fn new(phc: String) -> Self {
-        Self(phc.into())
+    /// Wraps what is stored.
+    pub fn new(text: String) -> Self {
+        Self(text.into())
     }
 
-    /// The PHC string, for storage.
+    /// The text that is stored.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -45,7 +45,7 @@ pub fn is_expired(expire_time: Timestamp, now: Timestamp) -> bool {
 }
 
 /// How far the service's clock may differ from another one before it is not trusted with a deletion (X22).
-const CLOCK_TOLERANCE: Duration = Duration::seconds(60);
+pub const CLOCK_TOLERANCE: Duration = Duration::seconds(60);
 
 /// X22: whether two clocks differ by more than a minute.
 pub fn is_clock_suspect(service_time: Timestamp, reference_time: Timestamp) -> bool {

@@ -9,7 +9,10 @@ use tracing::Instrument as _;
 
 use super::status;
 use crate::{
-    domain::username_policy::UsernamePolicy, operations::Vestibule, random::Random, sealing::Keyring,
+    domain::{password_policy::PasswordPolicy, username_policy::UsernamePolicy},
+    operations::Vestibule,
+    random::Random,
+    sealing::Keyring,
 };
 
 /// The service, and the calls that it is working on.
@@ -40,6 +43,11 @@ impl Calls {
     /// What a new username must be beyond the standard.
     pub fn username_policy(&self) -> &UsernamePolicy {
         &self.vestibule.usernames
+    }
+
+    /// What a new password must be beyond the standard.
+    pub fn password_policy(&self) -> &PasswordPolicy {
+        &self.vestibule.passwords
     }
 
     /// Runs `work` to its end, and waits for it until the deadline.

@@ -32,4 +32,6 @@ without_fields!(
     CreateRegistrationProfileResponse,
     InspectActivationKeyRequest,
     ReissueActivationKeyResponse,
+    SetPasswordRequest,
+    VerifyPasswordRequest,
 );

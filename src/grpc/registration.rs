@@ -55,6 +55,8 @@ impl RegistrationService for RegistrationHandler {
         let username = fields.check("username", username.and_then(|name| policy.check(&name).map(|()| name)));
         let email = fields.check("email", EmailAddress::parse(&request.email));
         let password = fields.password(request.password.as_deref());
+        let policy = self.calls.password_policy();
+        let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
         let (Some(username), Some(email), Some(password), Some(site)) = (username, email, password, site)

@@ -10,8 +10,8 @@ use super::{
     proto::{
         ActivateUserRequest, ActivateUserResponse, DeleteUserRequest, DeleteUserResponse, DisableUserRequest,
         DisableUserResponse, EnableUserRequest, EnableUserResponse, GetUserRequest, GetUserResponse,
-        ListUsersRequest, ListUsersResponse, RecordLoginRequest, RecordLoginResponse,
-        user_service_server::UserService,
+        ListUsersRequest, ListUsersResponse, RecordLoginRequest, RecordLoginResponse, SetPasswordRequest,
+        SetPasswordResponse, VerifyPasswordRequest, VerifyPasswordResponse, user_service_server::UserService,
     },
     status,
     validate::{self, Fields},
@@ -74,6 +74,43 @@ impl UserService for UserHandler {
             next_page_token: query.write(keyring, random, page.next),
             users: page.items.into_iter().map(convert::user).collect(),
         }))
+    }
+
+    async fn verify_password(
+        &self,
+        request: Request<VerifyPasswordRequest>,
+    ) -> Result<Response<VerifyPasswordResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        // What can be no password is refused before anybody is looked for, and so tells of nobody.
+        let mut fields = Fields::default();
+        let name = fields.user_name(request.user);
+        let password = fields.password(Some(&request.password)).flatten();
+        let (Some(name), Some(password)) = (name, password) else { return Err(fields.refuse()) };
+        let user = self
+            .calls
+            .run(deadline, |vestibule| async move { vestibule.verify_password(&name, password).await })
+            .await?
+            .map_err(status::verify_password)?;
+        Ok(Response::new(VerifyPasswordResponse { user: Some(convert::user(user)) }))
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<SetPasswordRequest>,
+    ) -> Result<Response<SetPasswordResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let user_id = fields.check("user_id", UserId::parse(&request.user_id));
+        let password = fields.password(Some(&request.password)).flatten();
+        let (Some(user_id), Some(password)) = (user_id, password) else { return Err(fields.refuse()) };
+        let user = self
+            .calls
+            .run(deadline, |vestibule| async move { vestibule.set_password(user_id, password).await })
+            .await?
+            .map_err(|error| status::set_password(error, user_id))?;
+        Ok(Response::new(SetPasswordResponse { user: Some(convert::user(user)) }))
     }
 
     async fn record_login(

@@ -3,13 +3,16 @@
 use tonic::Status;
 
 use super::{
-    proto::{self, UnverifiedFilter, get_user_request, send_activation_email_request},
+    proto::{
+        self, UnverifiedFilter, get_user_request, send_activation_email_request, verify_password_request,
+    },
     status,
 };
 use crate::domain::{
     Invalid, Timestamp,
     email_address::{EmailAddress, EmailDomain},
     password::Password,
+    password_policy::PasswordPolicy,
     policy,
     site::SiteId,
     unverified,
@@ -50,6 +53,35 @@ impl Fields {
         let password = self.check_optional("password", value, Password::parse);
         self.password_rejected |= password.is_none();
         password
+    }
+
+    /// The user that a request's oneof names.
+    pub fn user_name(&mut self, user: Option<impl NamesUser>) -> Option<UserName> {
+        match user.map(NamesUser::name) {
+            None => self.check("user", Err(Invalid::new("must be given: user_id, username or email"))),
+            Some(Lookup::Id(text)) => self.check("user_id", UserId::parse(&text)).map(UserName::Id),
+            Some(Lookup::Username(text)) => {
+                self.check("username", Username::parse(&text)).map(UserName::Username)
+            }
+            Some(Lookup::Email(text)) => self.check("email", EmailAddress::parse(&text)).map(UserName::Email),
+        }
+    }
+
+    /// A new password held against the policy, as far as the names of its user are right.
+    #[expect(clippy::option_option, reason = "absent and wrong are two things")]
+    pub fn new_password(
+        &mut self,
+        policy: &PasswordPolicy,
+        password: Option<Option<Password>>,
+        username: Option<&Username>,
+        email: Option<&EmailAddress>,
+    ) -> Option<Option<Password>> {
+        let Some(password) = password? else { return Some(None) };
+        let username = username.map(Username::as_str).unwrap_or_default();
+        let email = email.map(EmailAddress::as_str).unwrap_or_default();
+        let checked = self.check("password", policy.check(&password, username, email));
+        self.password_rejected |= checked.is_none();
+        checked.map(|()| Some(password))
     }
 
     /// The status that names all of them.
@@ -109,14 +141,20 @@ impl NamesUser for send_activation_email_request::User {
     }
 }
 
-/// The user that a request's oneof names.
-pub fn user_name(user: Option<impl NamesUser>) -> Result<UserName, Status> {
-    match user.map(NamesUser::name) {
-        None => field("user", Err(Invalid::new("must be given: user_id, username or email"))),
-        Some(Lookup::Id(text)) => user_id(&text).map(UserName::Id),
-        Some(Lookup::Username(text)) => field("username", Username::parse(&text)).map(UserName::Username),
-        Some(Lookup::Email(text)) => field("email", EmailAddress::parse(&text)).map(UserName::Email),
+impl NamesUser for verify_password_request::User {
+    fn name(self) -> Lookup {
+        match self {
+            Self::UserId(text) => Lookup::Id(text),
+            Self::Username(text) => Lookup::Username(text),
+            Self::Email(text) => Lookup::Email(text),
+        }
     }
+}
+
+/// The user that a request's oneof names, and alone decides by.
+pub fn user_name(user: Option<impl NamesUser>) -> Result<UserName, Status> {
+    let mut fields = Fields::default();
+    fields.user_name(user).ok_or_else(|| fields.refuse())
 }
 
 /// A filter on never-verified users.

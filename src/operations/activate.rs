@@ -3,6 +3,7 @@
 use super::Vestibule;
 use crate::{
     domain::{
+        Invalid,
         activation_key::ActivationKey,
         password::Password,
         profile::{KeyRefusal, refuse_key},
@@ -21,6 +22,9 @@ pub enum ActivateError {
     /// The user or the window says no.
     #[error(transparent)]
     Key(#[from] KeyRefusal),
+    /// The policy refuses the password.
+    #[error("the password {0}")]
+    PasswordRejected(Invalid),
     /// Too many passwords wait to be hashed.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -36,9 +40,13 @@ impl Vestibule {
         let password_hash = match password {
             None => None,
             Some(password) => {
-                // X9: nobody can make the service hash without a key that works.
+                // X9: nobody can make the service hash, or learn what the policy knows of a user, without a key that works.
                 let status = self.repository.find_key(&digest).await?.ok_or(ActivateError::UnknownKey)?;
                 refuse_key(&status.user, status.email_taken, self.clock.now())?;
+                let user = &status.user;
+                self.passwords
+                    .check(&password, &user.username, &user.email)
+                    .map_err(ActivateError::PasswordRejected)?;
                 Some(self.hasher.hash(password).await?)
             }
         };

@@ -2,6 +2,7 @@
 
 mod outbox;
 mod page;
+mod passwords;
 mod pool;
 mod registrations;
 mod unverified;

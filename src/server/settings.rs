@@ -21,6 +21,7 @@ use crate::{
     config::{self, ConfigError, Sender, Settings},
     domain::{
         Invalid,
+        password_policy::{PasswordPolicy, PasswordProfile},
         policy::ActivationDays,
         site::{Site, SiteId, Sites},
         username::Username,
@@ -149,6 +150,7 @@ pub fn vestibule(
         keyring: Arc::new(keyring(settings, &*outside.random)?),
         templates,
         hasher: PasswordHasher::new(queue, Arc::clone(&outside.random)),
+        passwords: password_policy(settings, &sites),
         sites,
         usernames: username_policy(settings)?,
         mail_queued: Arc::default(),
@@ -301,4 +303,13 @@ fn username_policy(settings: &Settings) -> Result<UsernamePolicy, ConfigError> {
         config::LookAlikes::Refuse => policy,
         config::LookAlikes::Allow => policy.allow_look_alikes(),
     })
+}
+
+/// No password is the name or the domain of any site.
+fn password_policy(settings: &Settings, sites: &Sites) -> PasswordPolicy {
+    let profile = match settings.passwords.profile {
+        config::PasswordProfile::Default => PasswordProfile::Default,
+        config::PasswordProfile::Strict => PasswordProfile::Strict,
+    };
+    PasswordPolicy::new(profile, sites.iter().flat_map(|site| [site.name.as_str(), site.domain.as_str()]))
 }

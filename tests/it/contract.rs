@@ -7,6 +7,7 @@ mod finding;
 mod holding;
 mod listing;
 pub mod outbox;
+mod passwords;
 pub mod people;
 mod profiles;
 mod purging;
@@ -198,6 +199,21 @@ contract! {
         x20_deleting_leaves_nothing_of_a_user_but_events,
         u7_the_latest_login_counts_in_whatever_order_they_are_told,
         u7_no_login_of_a_disabled_user_is_recorded,
+    ]
+    passwords: [
+        x23_credentials_are_found_by_id_by_username_and_by_the_email_that_is_verified,
+        guesses_are_counted_alike_whether_there_is_such_a_user_or_not,
+        a_guess_that_comes_too_soon_is_refused_and_changes_nothing,
+        of_a_hundred_guesses_at_once_five_are_let_in,
+        a_guess_that_is_taken_back_is_none,
+        failures_are_forgotten_in_their_time_and_their_rows_deleted_as_new_ones_come,
+        u7_a_login_by_password_is_recorded_and_its_failures_forgotten,
+        u7_an_earlier_login_by_password_takes_nothing_back,
+        x17_a_login_by_a_hash_that_is_no_longer_stored_changes_nothing,
+        x17_who_is_no_longer_active_does_not_log_in,
+        x17_of_a_login_and_a_new_password_at_one_instant_the_new_password_stays,
+        x9_a_password_is_given_or_replaced_whatever_the_state,
+        x20_setting_a_password_is_told_to_nobody,
     ]
     users: [
         u3_users_are_listed_by_state_the_longest_registered_first,

@@ -2,6 +2,7 @@
 
 mod keys;
 mod mailing;
+mod passwords;
 mod profiles;
 mod registering;
 mod secrets;
@@ -43,6 +44,9 @@ on_each_store! {
         a_profile_tells_its_state_and_what_was_mailed_and_never_a_key,
         r13_a_user_without_a_profile_is_never_purged_and_can_be_given_one,
         r13_a_new_profile_mails_its_key_or_returns_it,
+    ]
+    passwords: [
+        x9_u7_who_registers_without_a_password_chooses_one_logs_in_and_is_given_another,
     ]
     secrets: [
         r3_x2_no_key_stands_in_the_database,

@@ -6,6 +6,7 @@ mod errors;
 mod expiry;
 mod keys;
 mod listing;
+mod passwords;
 mod purging;
 mod storage;
 mod users;
@@ -66,6 +67,21 @@ on_each_store! {
         u7_a_login_of_a_pending_user_ends_its_idleness,
         u3_u4_users_are_listed_by_state_and_prefix_page_by_page,
         u4_a_token_of_another_list_or_with_other_conditions_is_refused,
+    ]
+    passwords: [
+        whoever_is_not_let_in_is_answered_alike,
+        what_can_be_no_password_is_refused_alike_and_is_no_guess,
+        guesses_in_a_row_are_slowed_down_alike_for_known_and_unknown_and_never_locked_out,
+        of_a_hundred_guesses_at_once_five_are_checked,
+        a_guess_that_found_no_slot_is_not_counted,
+        x23_by_email_only_who_has_verified_it_logs_in,
+        a_password_that_may_not_be_chosen_is_refused_wherever_one_is_set,
+        a_strict_profile_asks_for_fifteen_characters,
+        x9_set_password_gives_or_replaces_a_password_in_every_state,
+        hashes_of_django_log_in_and_are_ours_from_then_on,
+        a_hash_whose_parameters_have_risen_is_replaced_and_one_of_ours_is_not,
+        x17_logins_at_once_that_replace_one_hash_all_succeed,
+        a_stored_hash_that_asks_for_too_much_lets_nobody_in,
     ]
     deadlines: [
         a_deadline_that_passes_is_told_and_the_call_carried_out,

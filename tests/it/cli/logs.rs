@@ -3,7 +3,10 @@
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tonic::Code;
-use vestibule::grpc::proto::{ActivateRequest, CreateInactiveUserRequest, CreateInactiveUserResponse};
+use vestibule::grpc::proto::{
+    ActivateRequest, CreateInactiveUserRequest, CreateInactiveUserResponse, SetPasswordRequest,
+    verify_password_request::User as By,
+};
 
 use crate::{
     contract::store::Store,
@@ -17,6 +20,9 @@ const FIRST_PASSWORD: &str = "correct-horse-battery-staple";
 const SECOND_PASSWORD: &str = "incorrect-donkey";
 const REJECTED_PASSWORD: &str = "rejected-mule\u{7}";
 const SERVERS_PASSWORD: &str = "hunter2";
+const THIRD_PASSWORD: &str = "indifferent-zebra";
+const WRONG_PASSWORD: &str = "mistaken-hippogriff";
+const UNUSABLE_HASH: &str = "sha1$unicorn$0123456789abcdef";
 
 pub async fn no_log_tells_a_secret(store: Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -46,10 +52,20 @@ pub async fn no_log_tells_a_secret(store: Store) {
         client.use_key(key).await.unwrap_err();
         client.use_key(&format!("{key}0")).await.unwrap_err();
     }
+    client.log_in(By::Username("alice".into()), SECOND_PASSWORD).await.unwrap();
+    client.log_in(By::Username("alice".into()), WRONG_PASSWORD).await.unwrap_err();
+    let alice = client.log_in(By::Username("alice".into()), SECOND_PASSWORD).await.unwrap();
+    let set = |password: &str| SetPasswordRequest { user_id: alice.id.clone(), password: password.into() };
+    client.set_password(set(THIRD_PASSWORD)).await.unwrap();
+    client.set_password(set("alice123456")).await.unwrap_err();
+    store.execute(format!("UPDATE users SET password_hash = '{UNUSABLE_HASH}' WHERE username = 'bob'")).await;
+    client.log_in(By::Username("bob".into()), FIRST_PASSWORD).await.unwrap_err();
     drop(client);
     let (status, log) = process.stop(Signal::SIGTERM);
     assert!(status.success());
 
+    let unusable = log.lines().filter(|line| line.contains("the stored password hash is of no known form"));
+    assert_eq!(unusable.count(), 1);
     for line in log.lines() {
         assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
     }
@@ -59,6 +75,7 @@ pub async fn no_log_tells_a_secret(store: Store) {
     let hashes = store.texts("SELECT password_hash FROM users WHERE password_hash IS NOT NULL").await;
     assert_eq!(hashes.len(), 3);
     let mut secrets = vec![FIRST_PASSWORD, SECOND_PASSWORD, "rejected-mule", SERVERS_PASSWORD, "$argon2"];
+    secrets.extend([THIRD_PASSWORD, WRONG_PASSWORD, "alice123456"]);
     secrets.extend(keys.iter().map(String::as_str).filter(|key| !key.is_empty()));
     secrets.extend(hashes.iter().map(String::as_str));
     for secret in secrets {

@@ -70,6 +70,7 @@ fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
         ("registration.activation_days = 'ten'", "registration.activation_days must be a whole number"),
         ("access.anonymous = 'never'", "access.anonymous must be loopback or network"),
         ("mail.sender = 'pigeon'", "mail.sender must be smtp or file or console"),
+        ("passwords.profile = 'lax'", "passwords.profile must be default or strict"),
         ("mail.from = 5", "mail.from must be a string"),
         ("database = 5", "database must be a table"),
         ("sites = 5", "sites must be a list"),

@@ -231,7 +231,10 @@ impl Store {
                 self.execute("CREATE SCHEMA public").await;
             }
             Raw::Sqlite(_) => {
-                for table in TABLES.iter().rev().chain(&["_sqlx_migrations"]) {
+                let tables =
+                    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+                    ORDER BY rowid DESC";
+                for table in self.texts(tables).await {
                     self.execute(format!("DROP TABLE {table}")).await;
                 }
             }

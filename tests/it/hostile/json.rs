@@ -22,8 +22,8 @@ pub async fn half_a_surrogate_pair_in_json_is_a_wrong_character_like_any_other(s
     for call in &house.calls {
         for field in Field::all(&call.method.input()).iter().filter(|field| field.content() == Content::Text)
         {
-            // The second half of a pair, and then a first.
-            let value = "\"\\udc00\\ud800\"".to_owned();
+            // The second half of a pair, and then a first, as often as a new password needs.
+            let value = format!("\"{}\"", "\\udc00\\ud800".repeat(8));
             let json = field.path().rsplit('.').fold(value, |value, name| format!("{{\"{name}\":{value}}}"));
             let called = grpcurl(house.server.address, call, json.clone()).await;
             let said = String::from_utf8_lossy(&called.stderr).into_owned();

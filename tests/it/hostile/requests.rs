@@ -9,8 +9,8 @@ use vestibule::grpc::proto::{
     CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
     DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
     InspectActivationKeyRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
-    RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest, get_user_request,
-    send_activation_email_request,
+    RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest, SetPasswordRequest,
+    VerifyPasswordRequest, get_user_request, send_activation_email_request, verify_password_request,
 };
 
 use super::Answer;
@@ -53,6 +53,15 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
             (encode(GetUserRequest { user: Some(user) }), nobody())
         }
         "ListUsers" => (encode(ListUsersRequest::default()), done()),
+        // Five of these for one name are answered so, and not more.
+        "VerifyPassword" => {
+            let user = Some(verify_password_request::User::UserId(user_id));
+            let request = VerifyPasswordRequest { user, password: "correct horse".to_owned() };
+            (encode(request), Answer::new(Code::Unauthenticated, "INVALID_CREDENTIALS", &[]))
+        }
+        "SetPassword" => {
+            (encode(SetPasswordRequest { user_id, password: "correct horse".to_owned() }), nobody())
+        }
         "RecordLogin" => (encode(RecordLoginRequest { user_id, login_time: None }), nobody()),
         "ActivateUser" => (encode(ActivateUserRequest { user_id }), nobody()),
         "DisableUser" => (encode(DisableUserRequest { user_id }), nobody()),

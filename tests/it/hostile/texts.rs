@@ -85,7 +85,8 @@ fn hostile(name: &str, new: bool, sample: &str) -> Vec<(String, bool)> {
     // RFC 8265 has nothing against a mark in front; a new username has.
     let mark_may_be = name == "password" || name.starts_with("username") && !new;
     texts.push((format!("{MARK}{sample}"), mark_may_be));
-    texts.push((MARK.to_string(), mark_may_be));
+    // Alone it is too short for a new password.
+    texts.push((MARK.to_string(), mark_may_be && !new));
     texts.push(("a".repeat(ALMOST_TOO_LARGE), false));
     texts.push(("\u{1f4a9}".repeat(ALMOST_TOO_LARGE / 4), false));
     texts.push((format!("{sample}\r\nBcc: eve@example.com"), false));

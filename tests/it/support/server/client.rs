@@ -21,9 +21,9 @@ use vestibule::{
         ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState, PurgeExpiredRequest,
         PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse, RegistrationProfile,
         ReissueActivationKeyRequest, ReissueActivationKeyResponse, SendActivationEmailRequest,
-        SendActivationEmailResponse, User, get_user_request,
-        registration_service_client::RegistrationServiceClient, send_activation_email_request,
-        user_service_client::UserServiceClient,
+        SendActivationEmailResponse, SetPasswordRequest, SetPasswordResponse, User, VerifyPasswordRequest,
+        VerifyPasswordResponse, get_user_request, registration_service_client::RegistrationServiceClient,
+        send_activation_email_request, user_service_client::UserServiceClient, verify_password_request,
     },
 };
 
@@ -68,6 +68,8 @@ impl Client {
     calls! { users:
         get_user(GetUserRequest) -> GetUserResponse,
         list_users(ListUsersRequest) -> ListUsersResponse,
+        verify_password(VerifyPasswordRequest) -> VerifyPasswordResponse,
+        set_password(SetPasswordRequest) -> SetPasswordResponse,
         record_login(RecordLoginRequest) -> RecordLoginResponse,
         activate_user(ActivateUserRequest) -> ActivateUserResponse,
         disable_user(DisableUserRequest) -> DisableUserResponse,
@@ -118,6 +120,12 @@ impl Client {
     pub async fn use_key(&self, key: &str) -> Result<User, Status> {
         let request = ActivateRequest { activation_key: key.to_owned(), ..Default::default() };
         Ok(self.activate(request).await?.user.unwrap())
+    }
+
+    /// Logs in by a password.
+    pub async fn log_in(&self, user: verify_password_request::User, password: &str) -> Result<User, Status> {
+        let request = VerifyPasswordRequest { user: Some(user), password: password.to_owned() };
+        Ok(self.verify_password(request).await?.user.unwrap())
     }
 
     /// Looks at a key.

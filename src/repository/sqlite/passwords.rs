@@ -1,0 +1,205 @@
+//! Passwords: what a guess is held against, and what becomes of it.
+
+use async_trait::async_trait;
+use chrono::Duration;
+use sqlx::{Row as _, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
+
+use super::{SqliteRepository, id, instant, storage_error, user, user_columns};
+use crate::{
+    domain::{
+        Timestamp,
+        password::PasswordHash,
+        password_guess::{Credentials, GuessDigest, GuessFailures, MAX_FORGOTTEN},
+        user::{User, UserId, UserName, UserState},
+    },
+    repository::{PasswordLogin, Passwords, StorageError},
+};
+
+#[async_trait]
+impl Passwords for SqliteRepository {
+    async fn find_credentials(&self, name: &UserName) -> Result<Option<Credentials>, StorageError> {
+        find_credentials(&self.readers, name).await
+    }
+
+    async fn count_guess(
+        &self,
+        name: &UserName,
+        now: Timestamp,
+    ) -> Result<Result<Option<Credentials>, Duration>, StorageError> {
+        let digest = GuessDigest::of(name);
+        let mut transaction = self.begin().await?;
+        let before = lock_failures(&mut transaction, &digest).await?;
+        let failures = match GuessFailures::count(before, now) {
+            Err(wait) => return Ok(Err(wait)),
+            Ok(failures) => failures,
+        };
+        match before {
+            Some(_) => update_failures(&mut transaction, &digest, &failures).await?,
+            None => insert_failures(&mut transaction, &digest, &failures, now).await?,
+        }
+        let credentials = find_credentials(&mut *transaction, name).await?;
+        transaction.commit().await.map_err(storage_error)?;
+        Ok(Ok(credentials))
+    }
+
+    async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError> {
+        let mut transaction = self.begin().await?;
+        // A row that counts nothing would only take room.
+        sqlx::query("DELETE FROM password_guesses WHERE digest = $1 AND failure_count = 1")
+            .bind(digest.as_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
+        sqlx::query(
+            "UPDATE password_guesses SET failure_count = failure_count - 1, retry_time = $2 WHERE digest = $1",
+        )
+        .bind(digest.as_bytes())
+        .bind(now.timestamp_micros())
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+        transaction.commit().await.map_err(storage_error)
+    }
+
+    async fn record_password_login(&self, login: &PasswordLogin) -> Result<Option<User>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let logged_in = sqlx::query(concat!(
+            "UPDATE users
+             SET last_login_time = max(coalesce(last_login_time, $4), $4), password_hash = coalesce($3, password_hash)
+             WHERE id = $1 AND state = 'ACTIVE' AND password_hash = $2 RETURNING ",
+            user_columns!()
+        ))
+        .bind(login.user_id.0)
+        .bind(login.verified_hash.expose())
+        .bind(login.new_hash.as_ref().map(PasswordHash::expose))
+        .bind(login.now.timestamp_micros())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+        let Some(row) = logged_in else { return Ok(None) };
+        sqlx::query("DELETE FROM password_guesses WHERE digest = $1")
+            .bind(login.digest.as_bytes())
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
+        transaction.commit().await.map_err(storage_error)?;
+        user(&row).map(Some)
+    }
+
+    async fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<Option<User>, StorageError> {
+        sqlx::query(concat!("UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ", user_columns!()))
+            .bind(id.0)
+            .bind(hash.expose())
+            .fetch_optional(&self.writer)
+            .await
+            .map_err(storage_error)?
+            .as_ref()
+            .map(user)
+            .transpose()
+    }
+}
+
+/// Finds what a guess is held against by one statement, whatever the user is named by.
+async fn find_credentials(
+    executor: impl SqliteExecutor<'_>,
+    name: &UserName,
+) -> Result<Option<Credentials>, StorageError> {
+    let query = match name {
+        UserName::Id(id) => {
+            sqlx::query("SELECT id, state, password_hash FROM users WHERE id = $1").bind(id.0)
+        }
+        UserName::Username(username) => {
+            sqlx::query("SELECT id, state, password_hash FROM users WHERE username_key = $1")
+                .bind(username.key().as_str())
+        }
+        UserName::Email(email) => sqlx::query(
+            "SELECT id, state, password_hash FROM users
+             WHERE id = (SELECT user_id FROM verified_email_addresses WHERE email = $1)",
+        )
+        .bind(email.as_str()),
+    };
+    let row = query.fetch_optional(executor).await.map_err(storage_error)?;
+    row.as_ref().map(credentials).transpose()
+}
+
+fn credentials(row: &SqliteRow) -> Result<Credentials, StorageError> {
+    let state: &str = row.try_get("state").map_err(storage_error)?;
+    let password_hash: Option<String> = row.try_get("password_hash").map_err(storage_error)?;
+    Ok(Credentials {
+        user_id: UserId(id(row, "id")?),
+        state: UserState::from_name(state).ok_or(StorageError::Corrupt("a user's state"))?,
+        password_hash: password_hash.map(PasswordHash::new),
+    })
+}
+
+/// The failures at a name, which nobody else counts at until the transaction ends.
+async fn lock_failures(
+    transaction: &mut Transaction<'_, Sqlite>,
+    digest: &GuessDigest,
+) -> Result<Option<GuessFailures>, StorageError> {
+    sqlx::query("SELECT failure_count, retry_time, expire_time FROM password_guesses WHERE digest = $1")
+        .bind(digest.as_bytes())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(storage_error)?
+        .as_ref()
+        .map(failures)
+        .transpose()
+}
+
+fn failures(row: &SqliteRow) -> Result<GuessFailures, StorageError> {
+    let count: i64 = row.try_get("failure_count").map_err(storage_error)?;
+    Ok(GuessFailures {
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        retry_time: instant(row, "retry_time")?,
+        expire_time: instant(row, "expire_time")?,
+    })
+}
+
+async fn update_failures(
+    transaction: &mut Transaction<'_, Sqlite>,
+    digest: &GuessDigest,
+    failures: &GuessFailures,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "UPDATE password_guesses SET failure_count = $2, retry_time = $3, expire_time = $4 WHERE digest = $1",
+    )
+    .bind(digest.as_bytes())
+    .bind(i64::from(failures.count))
+    .bind(failures.retry_time.timestamp_micros())
+    .bind(failures.expire_time.timestamp_micros())
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
+    Ok(())
+}
+
+/// Writes the first failure at a name, and deletes some whose time is over.
+async fn insert_failures(
+    transaction: &mut Transaction<'_, Sqlite>,
+    digest: &GuessDigest,
+    failures: &GuessFailures,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "DELETE FROM password_guesses WHERE digest IN (
+             SELECT digest FROM password_guesses WHERE expire_time <= $1 ORDER BY expire_time LIMIT $2
+         )",
+    )
+    .bind(now.timestamp_micros())
+    .bind(i64::from(MAX_FORGOTTEN))
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
+    sqlx::query(
+        "INSERT INTO password_guesses (digest, failure_count, retry_time, expire_time) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(digest.as_bytes())
+    .bind(i64::from(failures.count))
+    .bind(failures.retry_time.timestamp_micros())
+    .bind(failures.expire_time.timestamp_micros())
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
+    Ok(())
+}
