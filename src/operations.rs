@@ -20,6 +20,7 @@ mod list_users;
 mod purge_expired;
 mod record_login;
 mod reissue_activation_key;
+mod renew_event_log;
 mod send_activation_email;
 mod watch_events;
 

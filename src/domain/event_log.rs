@@ -70,7 +70,8 @@ impl Position {
     /// Reads a position as it is written: 48 lower-case hex digits.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        let parts = text.split_at_checked(Self::DIGITS.0).filter(|(_, number)| number.len() == Self::DIGITS.1);
+        let parts =
+            text.split_at_checked(Self::DIGITS.0).filter(|(_, number)| number.len() == Self::DIGITS.1);
         parts
             .filter(|_| digits)
             .and_then(|(log, number)| {

@@ -5,9 +5,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{
     calls::{Calls, callers_deadline, deadline},
     convert,
-    proto::{
-        ListEventsRequest, ListEventsResponse, WatchEventsRequest, event_service_server::EventService,
-    },
+    proto::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, event_service_server::EventService},
     status,
     validate::{self, Fields},
     watches::{WatchStream, Watches},

@@ -84,8 +84,7 @@ impl Watches {
         let (messages, queue) = mpsc::channel(QUEUE);
         let (tell_end, ended) = oneshot::channel();
         let position = watch.position().to_string();
-        let outlet =
-            Outlet { messages, patience: self.patience, draining: self.draining.clone(), until };
+        let outlet = Outlet { messages, patience: self.patience, draining: self.draining.clone(), until };
         let (reading, heartbeat) = (calls.clone(), self.heartbeat);
         calls.spawn(within_request(async move {
             let Err(end) = feed(&outlet, watch, &reading, heartbeat).await;
@@ -131,7 +130,8 @@ async fn feed(
 }
 
 fn message(watch: &EventWatch, event: Option<Event>) -> WatchEventsResponse {
-    let position = event.as_ref().map_or_else(|| watch.position().to_string(), |event| event.position.clone());
+    let position =
+        event.as_ref().map_or_else(|| watch.position().to_string(), |event| event.position.clone());
     WatchEventsResponse { position, event }
 }
 

@@ -203,7 +203,8 @@ impl Store {
         let mut contents = Vec::new();
         for table in TABLES {
             let row = match self.raw {
-                Raw::Postgres(_) => format!("{table}::text"),
+                // Numbers are given to events later, by whoever serves the database.
+                Raw::Postgres(_) => format!("(to_jsonb({table}) - 'number')::text"),
                 Raw::Sqlite(_) => {
                     let columns = format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')");
                     self.texts(columns).await.join(" || ',' || ")
@@ -231,7 +232,7 @@ impl Store {
                 self.execute("CREATE SCHEMA public").await;
             }
             Raw::Sqlite(_) => {
-                for table in TABLES.iter().rev().chain(&["_sqlx_migrations"]) {
+                for table in TABLES.iter().rev().chain(&["event_log", "_sqlx_migrations"]) {
                     self.execute(format!("DROP TABLE {table}")).await;
                 }
             }
