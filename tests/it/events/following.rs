@@ -24,7 +24,7 @@ use crate::{
 pub async fn x20_events_are_listed_page_by_page_from_any_position(store: Store) {
     append(&store, 205, then()).await;
     number(&store).await;
-    let (_server, client) = start(&store, "").await;
+    let (_server, client) = start(&store, "events.retention_days = 0").await;
     let mut users = Vec::new();
     let mut after = String::new();
     for (count, more) in [(100, true), (100, true), (5, false), (0, false)] {

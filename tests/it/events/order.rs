@@ -310,8 +310,10 @@ async fn follow(acts: Acts, writers: usize, readers: Vec<Reader>) -> Vec<Result<
 async fn x20_ten_readers_miss_nothing_of_two_hundred_writers_and_meet_each_users_events_in_order() {
     on_postgres(|store| async move {
         let acts = Acts::of(&store, 200).await;
-        let (one, client) = start(&store, "").await;
-        let (another, other_client) = start(&store, "").await;
+        // What the writers write happened in 1970.
+        let settings = "events.retention_days = 0";
+        let (one, client) = start(&store, settings).await;
+        let (another, other_client) = start(&store, settings).await;
         let servers = vec![client, other_client];
         let reader = || Reader::Watch { servers: servers.clone(), after: String::new() };
         let outcomes = follow(acts, 200, (0..10).map(|_| reader()).collect()).await;
