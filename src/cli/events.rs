@@ -24,6 +24,8 @@ use crate::{
 const PAGE: u32 = 1000;
 /// How often a watch looks whether something has happened.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// How long it lets others go first after it has numbered some.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Looks at what happened.
 #[derive(Debug, Subcommand)]
@@ -162,10 +164,9 @@ impl RenewLog {
 
 /// Numbers what no server has numbered yet.
 async fn number(vestibule: &Vestibule) -> anyhow::Result<()> {
-    let mut looks = 0;
-    // Whoever else numbers at the same time does it for us; a watch looks again anyway.
-    while vestibule.repository.number_events(PAGE).await?.more && looks < 100 {
-        looks += 1;
+    while vestibule.repository.number_events(PAGE).await?.more {
+        // A server may be at it, too.
+        sleep(PAUSE).await;
     }
     Ok(())
 }

@@ -34,9 +34,9 @@ pub struct EventBatch {
 /// before it appends one; they are numbered in that order, whatever order they were committed in.
 #[async_trait]
 pub trait EventLog {
-    /// Gives a number to each of up to `limit` committed events that have none yet, the lowest ids first. It waits for
-    /// no act and for nobody else who numbers or trims: while somebody does, it does nothing and says that there may
-    /// be more.
+    /// Gives a number to each of up to `limit` committed events that have none yet, the lowest ids first, and says that
+    /// there may be more until it finds none. It waits for no act and for nobody else who numbers or trims: while
+    /// somebody does, it does nothing.
     async fn number_events(&self, limit: u32) -> Result<Numbered, StorageError>;
 
     /// What the log holds, and of its events up to `limit` with a number above `after`, all as of one instant.
