@@ -31,15 +31,21 @@ use super::{
     proto::{Event, WatchEventsResponse},
     status,
 };
-use crate::operations::EventWatch;
+use crate::{
+    domain::event_log::Position,
+    operations::{EventPage, EventWatch},
+};
 
 /// How many messages wait for a reader.
 const QUEUE: usize = 64;
+/// How many watches read at the same time: all wake at once, and must leave the database's connections to calls.
+const READING: usize = 2;
 
 /// The watches of one server.
 #[derive(Debug, Clone)]
 pub struct Watches {
     places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     heartbeat: Duration,
     patience: Duration,
     draining: CancellationToken,
@@ -65,7 +71,8 @@ impl Watches {
     /// nothing for `patience` is cut off; all end when `draining` is cancelled.
     pub fn new(max: usize, heartbeat: Duration, patience: Duration, draining: CancellationToken) -> Self {
         let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { places, heartbeat, patience, draining }
+        let turns = Arc::new(Semaphore::new(READING));
+        Self { places, turns, heartbeat, patience, draining }
     }
 
     /// A place for one more watch.
@@ -85,9 +92,10 @@ impl Watches {
         let (tell_end, ended) = oneshot::channel();
         let position = watch.position().to_string();
         let outlet = Outlet { messages, patience: self.patience, draining: self.draining.clone(), until };
-        let (reading, heartbeat) = (calls.clone(), self.heartbeat);
+        let source = Source { calls: calls.clone(), turns: Arc::clone(&self.turns) };
+        let heartbeat = self.heartbeat;
         calls.spawn(within_request(async move {
-            let Err(end) = feed(&outlet, watch, &reading, heartbeat).await;
+            let Err(end) = feed(&outlet, watch, &source, heartbeat).await;
             tracing::info!(end = end.name(), "a watch ended");
             // Nobody may be there to hear it.
             let _ = tell_end.send(end);
@@ -101,7 +109,7 @@ impl Watches {
 async fn feed(
     outlet: &Outlet,
     mut watch: EventWatch,
-    calls: &Calls,
+    source: &Source,
     heartbeat: Duration,
 ) -> Result<Infallible, End> {
     outlet.put(message(&watch, None)).await?;
@@ -117,11 +125,8 @@ async fn feed(
         let position = watch.position();
         let page = tokio::select! {
             end = outlet.end() => return Err(end),
-            // Run to its end, as every call's work is, also when nobody waits for it any more.
-            page = calls.read(None, |vestibule| async move { vestibule.follow_events(position).await }) => page,
+            page = source.read(position) => page.map_err(|status| End::Failed(Box::new(status)))?,
         };
-        let page = page.and_then(|page| page.map_err(status::list_events));
-        let page = page.map_err(|status| End::Failed(Box::new(status)))?;
         for event in &page.events {
             outlet.put(message(&watch, Some(convert::event(position.log, event)))).await?;
         }
@@ -133,6 +138,22 @@ fn message(watch: &EventWatch, event: Option<Event>) -> WatchEventsResponse {
     let position =
         event.as_ref().map_or_else(|| watch.position().to_string(), |event| event.position.clone());
     WatchEventsResponse { position, event }
+}
+
+/// Where watches read.
+struct Source {
+    calls: Calls,
+    turns: Arc<Semaphore>,
+}
+
+impl Source {
+    /// What follows a position, when it is this watch's turn.
+    async fn read(&self, position: Position) -> Result<EventPage, Status> {
+        let _turn = self.turns.acquire().await.map_err(|closed| status::internal(&closed))?;
+        // Run to its end, as every call's work is, also when nobody waits for it any more.
+        let page = self.calls.read(None, |vestibule| async move { vestibule.follow_events(position).await });
+        page.await?.map_err(status::list_events)
+    }
 }
 
 /// The way to one reader.

@@ -5,12 +5,24 @@ mod following;
 mod order;
 mod trimming;
 
+use std::{fs, sync::Arc};
+
 use tonic::Streaming;
-use vestibule::grpc::proto::{
-    Event, EventKind, ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse,
+use vestibule::{
+    clock::Clock,
+    config::Settings,
+    grpc::proto::{
+        Event, EventKind, ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse,
+    },
+    operations::Vestibule,
+    random::SystemRandom,
+    server::{self, Outside},
 };
 
-use crate::support::server::{Client, on_each_store};
+use crate::{
+    contract::store::Store,
+    support::server::{Client, make_keyring, on_each_store},
+};
 
 on_each_store! {
     following: [
@@ -33,6 +45,22 @@ on_each_store! {
         x20_a_server_trims_what_is_old_enough_unless_events_are_kept_for_ever,
         x20_x22_nothing_is_trimmed_by_a_clock_that_jumped,
     ]
+}
+
+/// The service without its server.
+async fn service(store: &Store, clock: Arc<dyn Clock>) -> Arc<Vestibule> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = format!(
+        "database.url = '{}'\ndatabase.max_connections = 4\nsecrets.keyring_file = '{}'",
+        store.url(),
+        make_keyring(folder.path()).display()
+    );
+    fs::write(&file, text).unwrap();
+    let settings = Settings::load(&[file], &[]).unwrap();
+    let outside = Outside { clock, random: Arc::new(SystemRandom), sender: None };
+    let repository = server::open_repository(&settings).await.unwrap();
+    Arc::new(server::vestibule(&settings, repository, &outside).unwrap())
 }
 
 /// A page of events behind a position.

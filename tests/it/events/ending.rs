@@ -1,19 +1,30 @@
 //! How a watch ends, and what it leaves behind: X20.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::Response;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
-use vestibule::grpc::proto::{WatchEventsRequest, WatchEventsResponse};
+use vestibule::{
+    clock::SystemClock,
+    domain::{event_log::Start, page::PageSize, user::UserFilter},
+    grpc::{
+        Calls, Watches,
+        proto::{WatchEventsRequest, WatchEventsResponse},
+    },
+};
 
-use super::{list, next, watch, watch_from_end};
+use super::{list, next, service, watch, watch_from_end};
 use crate::{
     contract::{
         event_log::{append, number},
         people::start as then,
-        store::Store,
+        store::{Store, on_postgres},
     },
     rules::start,
     support::{
@@ -149,4 +160,33 @@ pub async fn x20_a_watch_whose_database_fails_is_told_so(store: Store) {
     store.execute("ALTER TABLE events RENAME COLUMN elsewhere TO deletion_reason").await;
     let (mut watched, _) = watch(&client, &position).await;
     assert_eq!(next(&mut watched).await.user_id, bob.id.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x20_however_many_watches_wait_for_the_database_calls_are_answered() {
+    on_postgres(|store| async move {
+        let vestibule = service(&store, Arc::new(SystemClock::default())).await;
+        let calls = Calls::new(Arc::clone(&vestibule));
+        let hour = Duration::from_secs(3600);
+        let watches = Watches::new(100, hour, hour, CancellationToken::new());
+        let mut begun = Vec::new();
+        for _ in 0..20 {
+            begun.push(vestibule.watch_events(Start::Oldest).await.unwrap());
+        }
+        let mut lock = store.postgres().begin().await.unwrap();
+        sqlx::query("LOCK TABLE events").execute(&mut *lock).await.unwrap();
+        let follow = |watch| watches.follow(&calls, watches.take_place().unwrap(), watch, None);
+        let streams: Vec<_> = begun.into_iter().map(follow).collect();
+        let waiting = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("two wait", || async { store.count(waiting).await == 2 }).await;
+        for _ in 0..50 {
+            vestibule.list_users(&UserFilter::default(), PageSize::parse(1).unwrap(), None).await.unwrap();
+        }
+        assert_eq!(store.count(waiting).await, 2);
+        drop(streams);
+        lock.rollback().await.unwrap();
+        calls.wait().await;
+        vestibule.repository.close().await;
+    })
+    .await;
 }

@@ -1,26 +1,20 @@
 //! Events that were kept for long enough: X20, X22.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use chrono::Duration;
 use vestibule::{
-    clock::ManualClock,
-    config::Settings,
-    domain::Timestamp,
-    operations::ClockError,
-    random::SystemRandom,
-    server::{self, Outside},
-    workers::event_trimmer::EventTrimmer,
+    clock::ManualClock, domain::Timestamp, operations::ClockError, workers::event_trimmer::EventTrimmer,
 };
 
-use super::list;
+use super::{list, service};
 use crate::{
     contract::{
         event_log::{append, number, read},
         store::Store,
     },
     rules::start,
-    support::server::{eventually, make_keyring},
+    support::server::eventually,
 };
 
 /// What the clock of a server in a test shows.
@@ -48,16 +42,8 @@ pub async fn x20_a_server_trims_what_is_old_enough_unless_events_are_kept_for_ev
 pub async fn x20_x22_nothing_is_trimmed_by_a_clock_that_jumped(store: Store) {
     append(&store, 2, now()).await;
     number(&store).await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("settings.toml");
-    let keyring = make_keyring(folder.path());
-    let text = format!("database.url = '{}'\nsecrets.keyring_file = '{}'", store.url(), keyring.display());
-    fs::write(&file, text).unwrap();
-    let settings = Settings::load(&[file], &[]).unwrap();
     let clock = Arc::new(ManualClock::new(now()));
-    let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender: None };
-    let repository = server::open_repository(&settings).await.unwrap();
-    let vestibule = Arc::new(server::vestibule(&settings, repository, &outside).unwrap());
+    let vestibule = service(&store, clock.clone()).await;
     let trimmer = EventTrimmer { vestibule: Arc::clone(&vestibule), retention: Duration::days(30) };
     clock.go_wrong(Duration::days(31));
     let refused = trimmer.trim().await;
