@@ -5,10 +5,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 /// The services with what they import, and what google.rpc's error details import.
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
     "vestibule/v1/error_reason.proto",
+    "vestibule/v1/event_service.proto",
     "vestibule/v1/registration_service.proto",
     "vestibule/v1/user_service.proto",
 ];

@@ -2,6 +2,7 @@
 
 mod completions;
 mod dev;
+mod events;
 mod health;
 mod man;
 mod migrate;
@@ -50,6 +51,9 @@ enum Command {
     /// List, show, switch and delete users.
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Look at what happened.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
     /// Print what makes a shell complete these commands.
@@ -88,6 +92,7 @@ pub fn run() -> ExitCode {
             Command::Migrate(config) => migrate::run(&config).await,
             Command::PurgeExpired(command) => command.run().await,
             Command::Users(command) => command.run().await,
+            Command::Events(command) => command.run().await,
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

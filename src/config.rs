@@ -32,6 +32,7 @@ pub struct Settings {
     pub registration: Registration,
     pub usernames: Usernames,
     pub passwords: Passwords,
+    pub events: Events,
     pub secrets: Secrets,
     pub log: Log,
     pub sites: Vec<Site>,
@@ -156,6 +157,17 @@ pub struct Passwords {
 pub enum PasswordProfile {
     Default,
     Strict,
+}
+
+/// `[events]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Events {
+    pub retention_days: u64,
+    pub max_watches: u64,
+    pub heartbeat_seconds: u64,
+    pub reader_seconds: u64,
 }
 
 /// `usernames.look_alikes`

@@ -6,6 +6,7 @@ pub mod activation_key;
 pub mod bidi;
 pub mod email_address;
 pub mod event;
+pub mod event_log;
 pub mod mail;
 pub mod page;
 pub mod password;

@@ -3,6 +3,7 @@
 mod caller;
 mod calls;
 mod convert;
+mod events;
 pub mod front;
 mod health;
 mod page_token;
@@ -11,18 +12,24 @@ mod registration;
 mod status;
 mod users;
 mod validate;
+mod watches;
 
 use tonic::service::Routes;
 
 pub use calls::Calls;
 pub use health::{Health, ProbeError, probe};
+pub use watches::Watches;
 
-use proto::{registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer};
+use proto::{
+    event_service_server::EventServiceServer, registration_service_server::RegistrationServiceServer,
+    user_service_server::UserServiceServer,
+};
 
 /// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
-const SERVICES: [&str; 2] = [
+const SERVICES: [&str; 3] = [
     tonic_name::<RegistrationServiceServer<registration::RegistrationHandler>>(),
     tonic_name::<UserServiceServer<users::UserHandler>>(),
+    tonic_name::<EventServiceServer<events::EventHandler>>(),
 ];
 
 /// The largest request, in bytes. The fields take a few thousand; the rest is room for a text that is far too long to
@@ -30,11 +37,17 @@ const SERVICES: [&str; 2] = [
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// Every service that the port offers.
-pub fn routes(calls: &Calls, health: &Health) -> Result<Routes, tonic_reflection::server::Error> {
+pub fn routes(
+    calls: &Calls,
+    watches: Watches,
+    health: &Health,
+) -> Result<Routes, tonic_reflection::server::Error> {
     let registration = registration::RegistrationHandler::new(calls.clone());
     let users = users::UserHandler::new(calls.clone());
+    let events = events::EventHandler::new(calls.clone(), watches);
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

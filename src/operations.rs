@@ -14,18 +14,21 @@ mod get_registration_profile;
 mod get_user;
 mod inspect_activation_key;
 mod issue_key;
+mod list_events;
 mod list_unverified;
 mod list_users;
 mod purge_expired;
 mod record_login;
 mod reissue_activation_key;
+mod renew_event_log;
 mod send_activation_email;
 mod set_password;
 mod verify_password;
+mod watch_events;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use activate::ActivateError;
 pub use activate_user::ActivateUserError;
@@ -40,12 +43,14 @@ pub use get_registration_profile::{GetRegistrationProfileError, ProfileStatus};
 pub use get_user::GetUserError;
 pub use inspect_activation_key::{InspectActivationKeyError, InspectedKey};
 pub use issue_key::{IssueKeyError, IssuedKey};
+pub use list_events::{EventPage, ListEventsError};
 pub use list_unverified::ListUnverifiedError;
 pub use list_users::ListUsersError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
 pub use record_login::RecordLoginError;
 pub use set_password::SetPasswordError;
 pub use verify_password::VerifyPasswordError;
+pub use watch_events::EventWatch;
 
 use crate::{
     clock::{Clock, ClockGuard},
@@ -88,6 +93,10 @@ pub struct Vestibule {
     pub passwords: PasswordPolicy,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
+    /// Rung after a call was carried out, which may have appended events.
+    pub events_appended: Arc<Notify>,
+    /// The number of the event log's last event, as far as this process knows.
+    pub events_numbered: watch::Sender<i64>,
 }
 
 impl Vestibule {

@@ -4,6 +4,7 @@
 //! queues the mail itself. `now` is always a parameter. Every promise written here and in the parts
 //! is a case of the contract suite, which both stores pass.
 
+mod event_log;
 mod outbox;
 mod passwords;
 pub mod postgres;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 
 use crate::domain::Timestamp;
 
+pub use event_log::{EventBatch, EventLog, Numbered};
 pub use outbox::{Claim, Outbox};
 pub use passwords::{PasswordLogin, Passwords};
 pub use registrations::{
@@ -32,7 +34,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
-pub trait Repository: Registrations + Unverified + Users + Passwords + Outbox + Send + Sync {
+pub trait Repository:
+    Registrations + Unverified + Users + Passwords + Outbox + EventLog + Send + Sync
+{
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;
 

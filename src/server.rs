@@ -19,11 +19,11 @@ use crate::{
     causes::Causes,
     clock::{Clock, SystemClock},
     config::Settings,
-    grpc::{self, Calls, Health, front::FrontDoor},
+    grpc::{self, Calls, Health, Watches, front::FrontDoor},
     mail::MailSender,
     random::{Random, SystemRandom},
     repository::Repository,
-    workers::{Workers, mail_outbox::MailOutbox},
+    workers::{Workers, event_sequencer::EventSequencer, mail_outbox::MailOutbox},
 };
 
 pub use settings::{open_existing_repository, open_repository, vestibule};
@@ -118,7 +118,8 @@ impl Server {
             stop.clone(),
             Arc::clone(&outside.random),
         );
-        let routes = grpc::routes(&calls, &health)?;
+        let watches = watches(settings, stop.clone());
+        let routes = grpc::routes(&calls, watches, &health)?;
         let listener = TcpListener::bind(settings.grpc.listen)
             .await
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;
@@ -126,6 +127,15 @@ impl Server {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let workers = Workers::default();
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
+        let sequencer = EventSequencer {
+            repository: Arc::clone(&vestibule.repository),
+            appended: Arc::clone(&vestibule.events_appended),
+            numbered: vestibule.events_numbered.clone(),
+        };
+        workers.spawn("event_sequencer", move |stop| sequencer.clone().run(stop));
+        if let Some(trimmer) = settings::event_trimmer(settings, &vestibule) {
+            workers.spawn("event_trimmer", move |stop| trimmer.clone().run(stop));
+        }
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
         // Until the drain begins, not until it ends: a server that drains must not call itself serving.
         let draining = stop.clone();
@@ -226,6 +236,17 @@ fn serve(
         .layer(door)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+}
+
+/// How many watches of events there may be, and how they go on.
+fn watches(settings: &Settings, draining: CancellationToken) -> Watches {
+    let events = &settings.events;
+    Watches::new(
+        usize::try_from(events.max_watches).unwrap_or(usize::MAX),
+        Duration::from_secs(events.heartbeat_seconds),
+        Duration::from_secs(events.reader_seconds),
+        draining,
+    )
 }
 
 /// Tells health what the database says, until the server stops.

@@ -1,5 +1,7 @@
 //! What runs beside the calls: spawned, started again after a fault, and stopped.
 
+pub mod event_sequencer;
+pub mod event_trimmer;
 pub mod mail_outbox;
 
 use std::{future::Future, time::Duration};

@@ -107,6 +107,7 @@ fn fields(user: &User) -> String {
     text.trim_end().to_owned()
 }
 
-fn rfc3339(time: Timestamp) -> String {
+/// An instant as the API writes it in JSON.
+pub fn rfc3339(time: Timestamp) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

@@ -29,6 +29,10 @@ pub struct Calls {
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(pub Instant);
 
+/// When the caller stops listening, by its own account: a stream goes on until then. `None` where that is never.
+#[derive(Debug, Clone, Copy)]
+pub struct CallersDeadline(pub Option<Instant>);
+
 impl Calls {
     /// No calls yet.
     pub fn new(vestibule: Arc<Vestibule>) -> Self {
@@ -50,8 +54,30 @@ impl Calls {
         &self.vestibule.passwords
     }
 
-    /// Runs `work` to its end, and waits for it until the deadline.
+    /// Runs `work` to its end, and waits for it until the deadline. What it has appended to the event log is numbered.
     pub async fn run<T, F>(
+        &self,
+        deadline: Option<Deadline>,
+        work: impl FnOnce(Arc<Vestibule>) -> F,
+    ) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let appended = Arc::clone(&self.vestibule.events_appended);
+        let work = |vestibule| {
+            let work = work(vestibule);
+            async move {
+                let outcome = work.await;
+                appended.notify_one();
+                outcome
+            }
+        };
+        self.read(deadline, work).await
+    }
+
+    /// Runs `work`, which appends no event, to its end, and waits for it until the deadline.
+    pub async fn read<T, F>(
         &self,
         deadline: Option<Deadline>,
         work: impl FnOnce(Arc<Vestibule>) -> F,
@@ -73,6 +99,11 @@ impl Calls {
         outcome.map_err(|error| status::internal(&error))
     }
 
+    /// Runs what belongs to a call whose answer has begun; a drain waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work.in_current_span());
+    }
+
     /// Returns when nothing is being worked on any more.
     pub async fn wait(&self) {
         self.tasks.close();
@@ -83,4 +114,9 @@ impl Calls {
 /// The deadline that the front door read out of the request.
 pub fn deadline<T>(request: &Request<T>) -> Option<Deadline> {
     request.extensions().get().copied()
+}
+
+/// The deadline that the caller set, if it set one.
+pub fn callers_deadline<T>(request: &Request<T>) -> Option<Instant> {
+    request.extensions().get().and_then(|CallersDeadline(deadline)| *deadline)
 }

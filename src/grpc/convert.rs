@@ -6,6 +6,8 @@ use super::proto;
 use crate::{
     domain::{
         Timestamp,
+        event::{DeletionReason, EventKind},
+        event_log::{Event, LogId, Position},
         mail::MailState,
         profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
         unverified::Purged,
@@ -88,6 +90,35 @@ pub fn purged(purged: Purged) -> proto::PurgeExpiredResponse {
         purge_count: count(purged.count),
         sample: purged.sample.into_iter().map(user).collect(),
         more: purged.more,
+    }
+}
+
+/// An event of that log.
+pub fn event(log: LogId, event: &Event) -> proto::Event {
+    let kind = match event.kind {
+        EventKind::UserRegistered => proto::EventKind::UserRegistered,
+        EventKind::UserActivated => proto::EventKind::UserActivated,
+        EventKind::ActivationMailSent => proto::EventKind::ActivationMailSent,
+        EventKind::ActivationMailFailed => proto::EventKind::ActivationMailFailed,
+        EventKind::EmailAddressVerified => proto::EventKind::EmailAddressVerified,
+        EventKind::PrimaryEmailAddressChanged => proto::EventKind::PrimaryEmailAddressChanged,
+        EventKind::UserDisabled => proto::EventKind::UserDisabled,
+        EventKind::UserEnabled => proto::EventKind::UserEnabled,
+        EventKind::UserReminded => proto::EventKind::UserReminded,
+        EventKind::UserDeleted => proto::EventKind::UserDeleted,
+    };
+    let deletion_reason = event.deletion_reason.map(|reason| match reason {
+        DeletionReason::Expired => proto::DeletionReason::Expired,
+        DeletionReason::Unverified => proto::DeletionReason::Unverified,
+        DeletionReason::Requested => proto::DeletionReason::Requested,
+    });
+    proto::Event {
+        position: Position { log, number: event.number }.to_string(),
+        kind: kind.into(),
+        create_time: Some(timestamp(event.create_time)),
+        user_id: event.user_id.to_string(),
+        mail_id: event.mail_id.map(|id| id.to_string()),
+        deletion_reason: deletion_reason.map(Into::into),
     }
 }
 

@@ -16,7 +16,11 @@ use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use super::{caller::Caller, calls::Deadline, status};
+use super::{
+    caller::Caller,
+    calls::{CallersDeadline, Deadline},
+    status,
+};
 use crate::random::{self, Random};
 
 /// The header that a caller may bring an id of its own in, and that the answer repeats.
@@ -34,6 +38,11 @@ tokio::task_local! {
 /// The id of the request that is being answered; empty outside one.
 pub fn request_id() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Goes on for the request that is being answered, also when its answer has begun.
+pub fn within_request<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(request_id(), future)
 }
 
 /// Who may call without credentials.
@@ -83,7 +92,7 @@ impl FrontDoor {
         if self.draining.is_cancelled() && !request.uri().path().starts_with(HEALTH) {
             return Err(status::draining());
         }
-        let mut timeout = self.call_timeout;
+        let (start, mut timeout) = (Instant::now(), self.call_timeout);
         // Taken out of the headers: the deadline is kept here, where it has a reason and is never ignored.
         if let Some(value) = request.headers_mut().remove(GRPC_TIMEOUT) {
             let callers = parse_timeout(&value).ok_or_else(|| {
@@ -91,9 +100,10 @@ impl FrontDoor {
                 status::invalid_request(vec![(GRPC_TIMEOUT.to_owned(), rule.to_owned())])
             })?;
             timeout = timeout.min(callers);
+            request.extensions_mut().insert(CallersDeadline(start.checked_add(callers)));
         }
         request.extensions_mut().insert(Caller::anonymous());
-        let deadline = Instant::now() + timeout;
+        let deadline = start + timeout;
         request.extensions_mut().insert(Deadline(deadline));
         Ok(deadline)
     }

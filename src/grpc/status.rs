@@ -2,6 +2,7 @@
 //!
 //! Every variant has an arm of its own, so that a new one does not compile until somebody has decided.
 
+mod events;
 mod passwords;
 mod users;
 
@@ -11,6 +12,7 @@ use chrono::SecondsFormat;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+pub use events::*;
 pub use passwords::*;
 pub use users::*;
 
@@ -388,11 +390,15 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::Invalid,
+        domain::{
+            Invalid,
+            event_log::{LogId, Position},
+        },
         hashing::Overloaded,
         operations::{
             ActivateUserError, DeleteUserError, DisableUserError, EnableUserError, GetUserError,
-            ListUsersError, RecordLoginError, Reference, SetPasswordError, VerifyPasswordError,
+            ListEventsError, ListUsersError, RecordLoginError, Reference, SetPasswordError,
+            VerifyPasswordError,
         },
     };
 
@@ -512,6 +518,7 @@ mod tests {
         add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
         add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
         of_users(&mut add);
+        of_events(&mut add);
         let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
         add("any", "invalid request", invalid_request(violations()));
         add("any", "password", password_rejected(violations()));
@@ -569,6 +576,15 @@ mod tests {
         add("DisableUser", "Storage", disable_user(DisableUserError::Storage(unavailable()), user_id()));
     }
 
+    /// Those of EventService.
+    fn of_events(add: &mut impl FnMut(&str, &str, Status)) {
+        let oldest = Position { log: LogId(uuid::Uuid::nil()), number: 1 };
+        add("ListEvents", "Trimmed", list_events(ListEventsError::Trimmed { oldest }));
+        add("ListEvents", "Storage", list_events(ListEventsError::Storage(unavailable())));
+        add("WatchEvents", "too many", too_many_watches());
+        add("WatchEvents", "slow reader", slow_reader(oldest.to_string()));
+    }
+
     fn reason_of(status: &Status) -> String {
         let details = status.get_error_details();
         let info = details.error_info().expect("every status carries ErrorInfo");
@@ -612,7 +628,7 @@ mod tests {
                     assert!(details.retry_info().is_some(), "{error}");
                 }
                 Code::Internal => assert!(details.request_info().is_some(), "{error}"),
-                Code::Unauthenticated | Code::DeadlineExceeded => {}
+                Code::Unauthenticated | Code::DeadlineExceeded | Code::OutOfRange => {}
                 other => panic!("{error} must not become {other:?}"),
             }
             let told = format!("{status:?}");

@@ -11,6 +11,7 @@ use super::{
 use crate::domain::{
     Invalid, Timestamp,
     email_address::{EmailAddress, EmailDomain},
+    event_log::{Position, Start},
     password::Password,
     password_policy::PasswordPolicy,
     policy,
@@ -205,6 +206,11 @@ pub fn user_state(state: i32) -> Result<Option<UserState>, Invalid> {
         Ok(proto::UserState::Disabled) => Ok(Some(UserState::Disabled)),
         Err(_) => Err(Invalid::new("must be one of UserState's values, or unspecified for all")),
     }
+}
+
+/// Where a reader of events begins, by the position that it names.
+pub fn start(after: &str) -> Result<Start, Invalid> {
+    if after.is_empty() { Ok(Start::Oldest) } else { Position::parse(after).map(Start::After) }
 }
 
 /// An instant of the years 1 to 9999, cut to the microsecond (X21).

@@ -51,7 +51,7 @@ impl std::fmt::Display for Reference {
 
 impl Vestibule {
     /// Compares an instant that the service's clock has just shown with the clocks that it should agree with.
-    pub(super) async fn check_clock(&self, now: Timestamp) -> Result<(), ClockError> {
+    pub async fn check_clock(&self, now: Timestamp) -> Result<(), ClockError> {
         let compare = |reference, reference_time: Timestamp| {
             if policy::is_clock_suspect(now, reference_time) {
                 tracing::error!(service_time = %now, %reference, %reference_time, "the clock can't be trusted");

@@ -1,5 +1,6 @@
 //! The store on SQLite, and what its parts share: the rows, the errors.
 
+mod event_log;
 mod outbox;
 mod page;
 mod passwords;

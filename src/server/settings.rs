@@ -11,8 +11,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use rustix::process::{Resource, getrlimit};
 use secrecy::ExposeSecret as _;
+use tokio::sync::watch;
 
 use super::Outside;
 use crate::{
@@ -35,6 +37,7 @@ use crate::{
     repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
     sealing::Keyring,
     templates::Templates,
+    workers::event_trimmer::EventTrimmer,
 };
 
 const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
@@ -52,6 +55,10 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("grpc.max_connections", settings.grpc.max_connections, 1..=1_000_000),
         ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
         ("passwords.queue_seconds", settings.passwords.queue_seconds, 0..=3600),
+        ("events.retention_days", settings.events.retention_days, 0..=36_500),
+        ("events.max_watches", settings.events.max_watches, 1..=100_000),
+        ("events.heartbeat_seconds", settings.events.heartbeat_seconds, 1..=3600),
+        ("events.reader_seconds", settings.events.reader_seconds, 1..=3600),
     ] {
         if !range.contains(&number) {
             return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
@@ -154,7 +161,16 @@ pub fn vestibule(
         sites,
         usernames: username_policy(settings)?,
         mail_queued: Arc::default(),
+        events_appended: Arc::default(),
+        events_numbered: watch::Sender::default(),
     })
+}
+
+/// What trims the event log, unless events are kept for ever.
+pub(super) fn event_trimmer(settings: &Settings, vestibule: &Arc<Vestibule>) -> Option<EventTrimmer> {
+    let days = i64::try_from(settings.events.retention_days).unwrap_or(i64::MAX);
+    let retention = TimeDelta::try_days(days).filter(|_| days > 0)?;
+    Some(EventTrimmer { vestibule: Arc::clone(vestibule), retention })
 }
 
 enum Database {

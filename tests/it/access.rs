@@ -24,7 +24,8 @@ use vestibule::grpc::proto::{
 use crate::support::server::{Client, Database, TestServer, eventually, refused};
 
 /// What has a state of its own, the whole server first.
-const SERVICES: [&str; 3] = ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService"];
+const SERVICES: [&str; 4] =
+    ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService", "vestibule.v1.EventService"];
 
 #[tokio::test]
 async fn callers_on_this_machine_are_let_in_and_others_are_told_why_they_are_not() {

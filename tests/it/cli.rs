@@ -1,6 +1,7 @@
 //! The built program on its command line: what it takes, what it prints, and how it ends.
 
 mod development;
+mod events;
 mod logs;
 mod purging;
 mod serving;
@@ -30,6 +31,11 @@ on_each_store! {
         users_are_listed_in_every_form,
         x1_a_user_is_shown_and_switched_by_hand,
         a_user_is_deleted_only_with_yes,
+    ]
+    events: [
+        x20_events_are_listed_in_every_form_and_from_any_position,
+        x20_events_are_printed_as_they_happen,
+        x20_a_renewed_log_refuses_the_positions_of_before,
     ]
     logs: [
         no_log_tells_a_secret,

@@ -2,10 +2,12 @@
 //! that runs unchanged against both stores, each time with a fresh one.
 
 mod activating;
+pub mod event_log;
 mod events;
 mod finding;
 mod holding;
 mod listing;
+mod numbering;
 pub mod outbox;
 mod passwords;
 pub mod people;
@@ -224,6 +226,15 @@ contract! {
     events: [
         x5_an_act_that_cannot_be_told_of_is_not_done,
     ]
+    event_log: [
+        x20_every_kind_of_event_is_read_whole,
+        x20_what_happened_to_a_user_is_read_in_its_order,
+        x20_events_are_read_from_any_number_on_and_so_many_at_once,
+        x20_the_oldest_events_are_trimmed_up_to_the_first_that_is_too_young,
+        x20_numbers_go_on_when_every_event_was_trimmed_away,
+        x20_a_renewed_log_has_another_id_and_the_same_events,
+        x20_of_several_who_number_and_trim_none_does_harm,
+    ]
     racing: [
         r12_of_fifty_calls_with_one_key_one_activates,
         r12_of_several_replicas_one_activates,
@@ -252,5 +263,11 @@ contract! {
         x18_a_purge_takes_others_and_never_waits_for_whom_somebody_holds,
         x17_who_is_being_activated_while_a_purge_runs_is_spared,
         x7_who_was_activated_while_a_registration_waited_keeps_the_username,
+    ]
+    numbering: [
+        x20_what_has_no_number_is_neither_read_nor_trimmed,
+        x20_what_commits_late_is_read_behind_what_was_read_before,
+        x20_no_act_waits_for_whoever_numbers_and_nobody_waits_to_number,
+        x20_no_act_appends_an_event_before_it_holds_the_user,
     ]
 }

@@ -4,6 +4,7 @@ use std::{fs, process::Command};
 
 use chrono::DateTime;
 use uuid::Uuid;
+use vestibule::domain::event_log::Position;
 
 use crate::support::{
     grpcurl, house,
@@ -131,7 +132,8 @@ fn key_of_the_mail(server: &mut Process) -> String {
     server.wait_for("")
 }
 
-/// Whether `answer` is what was promised, but for blanks at the ends of lines and what `<id>` and `<time>` stand for.
+/// Whether `answer` is what was promised, but for blanks at the ends of lines and what `<id>`, `<time>` and `<position>`
+/// stand for.
 fn compare(promised: &str, answer: &str) -> Result<(), String> {
     let trimmed: Vec<_> = answer.lines().map(str::trim_end).collect();
     let trimmed = trimmed.join("\n");
@@ -145,6 +147,7 @@ fn compare(promised: &str, answer: &str) -> Result<(), String> {
             let fits = match name {
                 "id" => value.parse::<Uuid>().is_ok(),
                 "time" => DateTime::parse_from_rfc3339(value).is_ok(),
+                "position" => Position::parse(value).is_ok(),
                 _ => false,
             };
             if !fits {

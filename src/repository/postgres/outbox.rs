@@ -99,10 +99,11 @@ impl Outbox for PostgresRepository {
     }
 }
 
-/// The user's row is held, so that a purge of the user comes wholly before or wholly after, and so do their events.
+/// The user's row is held, so that every other act on the user comes wholly before or wholly after, and so do their
+/// events (X20).
 const FINISH: &str = "
 WITH concerned AS (
-    SELECT id FROM users WHERE id = (SELECT user_id FROM mails WHERE id = $1) FOR KEY SHARE
+    SELECT id FROM users WHERE id = (SELECT user_id FROM mails WHERE id = $1) FOR NO KEY UPDATE
 ), finished AS (
     UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
         sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL

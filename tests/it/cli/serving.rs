@@ -57,7 +57,9 @@ pub async fn a_server_without_a_schema_lives_and_serves_as_soon_as_there_is_one(
         answer.into_inner().status()
     };
     assert_eq!(ask("liveness").await, ServingStatus::Serving);
-    for name in ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService"] {
+    for name in
+        ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService", "vestibule.v1.EventService"]
+    {
         assert_eq!(ask(name).await, ServingStatus::NotServing, "{name}");
     }
     let address = process.address.to_string();

@@ -203,7 +203,8 @@ impl Store {
         let mut contents = Vec::new();
         for table in TABLES {
             let row = match self.raw {
-                Raw::Postgres(_) => format!("{table}::text"),
+                // Numbers are given to events later, by whoever serves the database.
+                Raw::Postgres(_) => format!("(to_jsonb({table}) - 'number')::text"),
                 Raw::Sqlite(_) => {
                     let columns = format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')");
                     self.texts(columns).await.join(" || ',' || ")

@@ -8,9 +8,10 @@ use vestibule::grpc::proto::{
     ActivateRequest, ActivateUserRequest, CountUnverifiedRequest, CreateInactiveUserRequest,
     CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
     DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
-    InspectActivationKeyRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
-    RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest, SetPasswordRequest,
-    VerifyPasswordRequest, get_user_request, send_activation_email_request, verify_password_request,
+    InspectActivationKeyRequest, ListEventsRequest, ListUnverifiedRequest, ListUsersRequest,
+    PurgeExpiredRequest, RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest,
+    SetPasswordRequest, VerifyPasswordRequest, WatchEventsRequest, get_user_request,
+    send_activation_email_request, verify_password_request,
 };
 
 use super::Answer;
@@ -67,6 +68,8 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "DisableUser" => (encode(DisableUserRequest { user_id }), nobody()),
         "EnableUser" => (encode(EnableUserRequest { user_id }), nobody()),
         "DeleteUser" => (encode(DeleteUserRequest { user_id }), nobody()),
+        "ListEvents" => (encode(ListEventsRequest::default()), done()),
+        "WatchEvents" => (encode(WatchEventsRequest::default()), done()),
         _ => panic!("{} has no valid request yet", method.full_name()),
     };
     (DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap(), answer)
@@ -83,6 +86,8 @@ pub fn sample(name: &str) -> String {
         "user_id" => Uuid::nil().to_string(),
         "activation_key" => KEY.to_owned(),
         "page_token" => String::new(),
+        // A position of another log.
+        "after" => "0".repeat(48),
         _ => panic!("nobody has said what a right {name} is"),
     }
 }

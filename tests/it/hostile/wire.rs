@@ -79,7 +79,14 @@ async fn send_bytes(channel: &Channel, method: &MethodDescriptor, bytes: Vec<u8>
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
-    client.unary(Request::new(bytes), path.parse().unwrap(), Raw).await.map(Response::into_inner)
+    let (request, path) = (Request::new(bytes), path.parse().unwrap());
+    assert!(!method.is_client_streaming(), "{path}: nobody has said how to send it");
+    if method.is_server_streaming() {
+        // The first message tells that the request was right; nobody stays for more.
+        let mut answers = client.server_streaming(request, path, Raw).await?.into_inner();
+        return Ok(answers.message().await?.expect("a stream says where it starts"));
+    }
+    client.unary(request, path, Raw).await.map(Response::into_inner)
 }
 
 pub async fn bytes_that_are_no_request_are_answered_by_the_framework_and_change_nothing(store: Store) {

@@ -18,7 +18,7 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use vestibule::grpc::proto::CreateInactiveUserRequest;
+use vestibule::grpc::proto::{CreateInactiveUserRequest, WatchEventsRequest};
 
 use crate::{
     access::connect,
@@ -47,7 +47,8 @@ const STORED: &str =
     "SELECT username FROM users JOIN mails ON mails.user_id = users.id AND mails.state = 'QUEUED'";
 
 /// Peers that hold a connection, each in a way of its own, until this is dropped: one that says nothing, one that
-/// says no more than that it speaks HTTP/2, one that watches health, and one that has sent half a request.
+/// says no more than that it speaks HTTP/2, one that watches health, one that
+/// watches events and takes none, and one that has sent half a request.
 async fn hold(address: SocketAddr) -> Vec<Box<dyn Any + Send>> {
     let silent = TcpStream::connect(address).await.unwrap();
     let mut begun = TcpStream::connect(address).await.unwrap();
@@ -56,6 +57,10 @@ async fn hold(address: SocketAddr) -> Vec<Box<dyn Any + Send>> {
     let (answer, mut body) = watch.begin("/grpc.health.v1.Health/Watch", &[]).await;
     body.send_data(message(&HealthCheckRequest::default()), true).unwrap();
     let watched = answer.await.unwrap();
+    let mut events = Wire::connect(address).await;
+    let (answer, mut body) = events.begin("/vestibule.v1.EventService/WatchEvents", &[]).await;
+    body.send_data(message(&WatchEventsRequest::default()), true).unwrap();
+    let told = answer.await.unwrap();
     let mut half = Wire::connect(address).await;
     let (answer, mut body) = half.begin("/vestibule.v1.UserService/GetUser", &[]).await;
     body.send_data(Cursor::new(vec![0, 0, 0]), false).unwrap();
@@ -66,6 +71,7 @@ async fn hold(address: SocketAddr) -> Vec<Box<dyn Any + Send>> {
         Box::new(silent),
         Box::new(begun),
         Box::new((watch, watched)),
+        Box::new((events, told)),
         Box::new((half, answer, body)),
         Box::new(health),
     ]

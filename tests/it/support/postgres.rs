@@ -215,7 +215,7 @@ impl Cluster {
 
 /// Runs the server until its own input ends, which is when the tests are gone, however they went.
 const KEEPER: &str = r#"
-"$1/postgres" -D data -k "$2" -h 127.0.0.1 -p "$3" -c max_connections=200 -c shared_buffers=64MB \
+"$1/postgres" -D data -k "$2" -h 127.0.0.1 -p "$3" -c max_connections=400 -c shared_buffers=64MB \
     -c fsync=off -c full_page_writes=off -c autovacuum=off >log 2>&1 &
 cat >/dev/null
 kill -QUIT $!

@@ -56,6 +56,15 @@ impl Process {
 
     /// Starts `command`, and waits until it listens, whether it can serve or not.
     pub fn listen(command: &mut Command) -> Self {
+        let mut process = Self::run(command);
+        let listening = process.wait_for("\"message\":\"listening\"");
+        let log: serde_json::Value = serde_json::from_str(&listening).unwrap();
+        process.address = log["address"].as_str().unwrap().parse().unwrap();
+        process
+    }
+
+    /// Starts `command`, which may serve nothing.
+    pub fn run(command: &mut Command) -> Self {
         let mut child = command
             .env("VESTIBULE__LOG__FORMAT", "json")
             .stdout(Stdio::piped())
@@ -65,11 +74,7 @@ impl Process {
         let (sender, lines) = mpsc::channel();
         forward(child.stdout.take().unwrap(), sender.clone());
         forward(child.stderr.take().unwrap(), sender);
-        let mut process = Self { address: ([0, 0, 0, 0], 0).into(), child, lines, seen: String::new() };
-        let listening = process.wait_for("\"message\":\"listening\"");
-        let log: serde_json::Value = serde_json::from_str(&listening).unwrap();
-        process.address = log["address"].as_str().unwrap().parse().unwrap();
-        process
+        Self { address: ([0, 0, 0, 0], 0).into(), child, lines, seen: String::new() }
     }
 
     /// The next line of output that holds `text`.

@@ -3,7 +3,7 @@
 use std::{io::Cursor, net::SocketAddr};
 
 use h2::{
-    SendStream,
+    RecvStream, SendStream,
     client::{ResponseFuture, SendRequest},
 };
 use prost::Message;
@@ -52,6 +52,26 @@ impl Wire {
 /// A refusal, which comes with the headers.
 pub async fn refusal(answer: ResponseFuture) -> Status {
     Status::from_header_map(answer.await.unwrap().headers()).expect("a refusal comes with the headers")
+}
+
+/// Reads a stream of messages to its end, and the status that comes behind them.
+pub async fn read_to_end<M: Message + Default>(answer: http::Response<RecvStream>) -> (Vec<M>, Status) {
+    let mut body = answer.into_body();
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece.unwrap();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        bytes.extend(piece);
+    }
+    let mut messages = Vec::new();
+    let mut left = bytes.as_slice();
+    while let Some((head, rest)) = left.split_first_chunk::<5>() {
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap()).try_into().unwrap();
+        messages.push(M::decode(&rest[..length]).unwrap());
+        left = &rest[length..];
+    }
+    let trailers = body.trailers().await.unwrap().expect("a stream ends with a status");
+    (messages, Status::from_header_map(&trailers).expect("a status"))
 }
 
 /// A message with the five bytes that gRPC puts before it.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The codes of gRPC that a reason can come with.
-const CODES: [&str; 11] = [
+const CODES: [&str; 12] = [
     "INVALID_ARGUMENT",
     "ALREADY_EXISTS",
     "NOT_FOUND",
@@ -22,6 +22,7 @@ const CODES: [&str; 11] = [
     "PERMISSION_DENIED",
     "RESOURCE_EXHAUSTED",
     "ABORTED",
+    "OUT_OF_RANGE",
     "DEADLINE_EXCEEDED",
     "UNAVAILABLE",
     "INTERNAL",

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tonic::{
-    Code, IntoRequest, Response, Status,
+    Code, IntoRequest, Response, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -17,13 +17,15 @@ use vestibule::{
         DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DeleteUserRequest,
         DeleteUserResponse, DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
         GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest, GetUserResponse,
-        InspectActivationKeyRequest, InspectActivationKeyResponse, ListUnverifiedRequest,
-        ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState, PurgeExpiredRequest,
-        PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse, RegistrationProfile,
-        ReissueActivationKeyRequest, ReissueActivationKeyResponse, SendActivationEmailRequest,
-        SendActivationEmailResponse, SetPasswordRequest, SetPasswordResponse, User, VerifyPasswordRequest,
-        VerifyPasswordResponse, get_user_request, registration_service_client::RegistrationServiceClient,
-        send_activation_email_request, user_service_client::UserServiceClient, verify_password_request,
+        InspectActivationKeyRequest, InspectActivationKeyResponse, ListEventsRequest, ListEventsResponse,
+        ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState,
+        PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse,
+        RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
+        SendActivationEmailRequest, SendActivationEmailResponse, SetPasswordRequest, SetPasswordResponse,
+        User, VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest, WatchEventsResponse,
+        event_service_client::EventServiceClient, get_user_request,
+        registration_service_client::RegistrationServiceClient, send_activation_email_request,
+        user_service_client::UserServiceClient, verify_password_request,
     },
 };
 
@@ -32,6 +34,7 @@ use vestibule::{
 pub struct Client {
     registrations: RegistrationServiceClient<Channel>,
     users: UserServiceClient<Channel>,
+    events: EventServiceClient<Channel>,
 }
 
 /// A pending user whose key was not mailed.
@@ -43,7 +46,7 @@ pub struct Registered {
 }
 
 macro_rules! calls {
-    ($service:ident: $($call:ident($request:ident) -> $response:ident,)*) => {
+    ($service:ident: $($call:ident($request:ident) -> $response:ty,)*) => {
         $(pub async fn $call(&self, request: impl IntoRequest<$request>) -> Result<$response, Status> {
             self.$service.clone().$call(request).await.map(Response::into_inner)
         })*
@@ -77,11 +80,17 @@ impl Client {
         delete_user(DeleteUserRequest) -> DeleteUserResponse,
     }
 
+    calls! { events:
+        list_events(ListEventsRequest) -> ListEventsResponse,
+        watch_events(WatchEventsRequest) -> Streaming<WatchEventsResponse>,
+    }
+
     /// A client over this connection.
     pub fn new(channel: Channel) -> Self {
         Self {
             registrations: RegistrationServiceClient::new(channel.clone()),
-            users: UserServiceClient::new(channel),
+            users: UserServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel),
         }
     }
 
