@@ -5,9 +5,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 /// The services with what they import, and what google.rpc's error details import.
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
+    "vestibule/v1/email_address_service.proto",
     "vestibule/v1/error_reason.proto",
     "vestibule/v1/event_service.proto",
     "vestibule/v1/registration_service.proto",
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Messages that carry a password or a key: their `Debug` is written by hand in `grpc/proto.rs`.
-const SECRET_MESSAGES: [&str; 8] = [
+const SECRET_MESSAGES: [&str; 9] = [
     "vestibule.v1.ActivateRequest",
     "vestibule.v1.CreateInactiveUserRequest",
     "vestibule.v1.CreateInactiveUserResponse",
@@ -42,5 +43,6 @@ const SECRET_MESSAGES: [&str; 8] = [
     "vestibule.v1.InspectActivationKeyRequest",
     "vestibule.v1.ReissueActivationKeyResponse",
     "vestibule.v1.SetPasswordRequest",
+    "vestibule.v1.VerifyEmailAddressRequest",
     "vestibule.v1.VerifyPasswordRequest",
 ];

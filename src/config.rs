@@ -130,6 +130,7 @@ pub struct Templates {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Registration {
     pub activation_days: i64,
+    pub max_email_addresses: u32,
 }
 
 /// `[usernames]`

@@ -17,6 +17,7 @@ pub mod profile;
 pub mod site;
 pub mod unverified;
 pub mod user;
+pub mod user_email_address;
 pub mod username;
 pub mod username_policy;
 

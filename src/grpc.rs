@@ -3,6 +3,7 @@
 mod caller;
 mod calls;
 mod convert;
+mod email_addresses;
 mod events;
 pub mod front;
 mod health;
@@ -21,12 +22,13 @@ pub use health::{Health, ProbeError, probe};
 pub use watches::Watches;
 
 use proto::{
-    event_service_server::EventServiceServer, registration_service_server::RegistrationServiceServer,
-    user_service_server::UserServiceServer,
+    email_address_service_server::EmailAddressServiceServer, event_service_server::EventServiceServer,
+    registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer,
 };
 
 /// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
+    tonic_name::<EmailAddressServiceServer<email_addresses::EmailAddressHandler>>(),
     tonic_name::<RegistrationServiceServer<registration::RegistrationHandler>>(),
     tonic_name::<UserServiceServer<users::UserHandler>>(),
     tonic_name::<EventServiceServer<events::EventHandler>>(),
@@ -44,10 +46,14 @@ pub fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let registration = registration::RegistrationHandler::new(calls.clone());
     let users = users::UserHandler::new(calls.clone());
+    let email_addresses = email_addresses::EmailAddressHandler::new(calls.clone());
     let events = events::EventHandler::new(calls.clone(), watches);
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(
+            EmailAddressServiceServer::new(email_addresses).max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

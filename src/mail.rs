@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     Invalid, Timestamp,
-    mail::{MailId, MailText},
+    mail::{MailId, MailKind, MailText},
 };
 
 /// Hands mails on, one at a time; the worker decides what follows from a failure.
@@ -24,6 +24,8 @@ pub trait MailSender: Send + Sync {
 pub struct OutgoingMail<'a> {
     /// Its Message-ID is made from this, so that a second delivery can be recognised.
     pub id: MailId,
+    /// What it is for.
+    pub kind: MailKind,
     /// Its one recipient.
     pub recipient: &'a str,
     /// When it was queued: its Date.

@@ -2,6 +2,7 @@
 
 mod activate;
 mod activate_user;
+mod add_email_address;
 mod check_clock;
 mod count_unverified;
 mod create_inactive_user;
@@ -14,15 +15,22 @@ mod get_registration_profile;
 mod get_user;
 mod inspect_activation_key;
 mod issue_key;
+mod issue_verification_key;
+mod list_email_addresses;
 mod list_events;
 mod list_unverified;
 mod list_users;
 mod purge_expired;
 mod record_login;
 mod reissue_activation_key;
+mod remove_email_address;
 mod renew_event_log;
 mod send_activation_email;
+mod send_activation_email;
+mod send_verification_email;
 mod set_password;
+mod set_primary_email_address;
+mod verify_email_address;
 mod verify_password;
 mod watch_events;
 
@@ -43,12 +51,15 @@ pub use get_registration_profile::{GetRegistrationProfileError, ProfileStatus};
 pub use get_user::GetUserError;
 pub use inspect_activation_key::{InspectActivationKeyError, InspectedKey};
 pub use issue_key::{IssueKeyError, IssuedKey};
+pub use issue_verification_key::EmailAddressError;
+pub use list_email_addresses::ListEmailAddressesError;
 pub use list_events::{EventPage, ListEventsError};
 pub use list_unverified::ListUnverifiedError;
 pub use list_users::ListUsersError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
 pub use record_login::RecordLoginError;
 pub use set_password::SetPasswordError;
+pub use verify_email_address::VerifyEmailAddressError;
 pub use verify_password::VerifyPasswordError;
 pub use watch_events::EventWatch;
 
@@ -60,6 +71,7 @@ use crate::{
         mail::{MailId, MailText, NewMail},
         password_policy::PasswordPolicy,
         site::{Site, Sites},
+        user_email_address::MaxEmailAddresses,
         username_policy::UsernamePolicy,
     },
     hashing::PasswordHasher,
@@ -89,6 +101,8 @@ pub struct Vestibule {
     pub sites: Sites,
     /// What a new username must be beyond the standard.
     pub usernames: UsernamePolicy,
+    /// How many addresses a user may have.
+    pub max_email_addresses: MaxEmailAddresses,
     /// What a new password must be beyond the standard.
     pub passwords: PasswordPolicy,
     /// Rung after a mail was queued.

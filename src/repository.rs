@@ -4,6 +4,7 @@
 //! queues the mail itself. `now` is always a parameter. Every promise written here and in the parts
 //! is a case of the contract suite, which both stores pass.
 
+mod email_addresses;
 mod event_log;
 mod outbox;
 mod passwords;
@@ -12,6 +13,7 @@ mod registrations;
 pub mod sqlite;
 mod unverified;
 mod users;
+mod verifications;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use async_trait::async_trait;
 
 use crate::domain::Timestamp;
 
+pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
 pub use outbox::{Claim, Outbox};
 pub use passwords::{PasswordLogin, Passwords};
@@ -28,6 +31,7 @@ pub use registrations::{
 };
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
+pub use verifications::{Verification, VerificationKeyIssue, Verifications, VerifiedAddress, VerifyRefusal};
 
 /// How long a store may take to say whether it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,7 +39,16 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
 pub trait Repository:
-    Registrations + Unverified + Users + Passwords + Outbox + EventLog + Send + Sync
+    Registrations
+    + Unverified
+    + Users
+    + Passwords
+    + EmailAddresses
+    + Verifications
+    + Outbox
+    + EventLog
+    + Send
+    + Sync
 {
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;

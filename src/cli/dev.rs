@@ -16,7 +16,7 @@ use super::{asked_to_stop, print, serve::start_logging};
 use crate::{
     clock::SystemClock,
     config::{ConfigError, Settings},
-    domain::activation_key::ActivationKey,
+    domain::{activation_key::ActivationKey, mail::MailKind},
     mail::{OutgoingMail, console::ConsoleSender},
     server::{Outside, Server},
 };
@@ -55,7 +55,7 @@ impl Dev {
         // Known once the server listens; a mail of an earlier run may be shown before.
         let address = Arc::new(OnceLock::new());
         let (shown, listen) = (Arc::clone(&address), self.listen);
-        let hint = move |mail: &OutgoingMail<'_>| activate_line(mail, *shown.get().unwrap_or(&listen));
+        let hint = move |mail: &OutgoingMail<'_>| next_line(mail, *shown.get().unwrap_or(&listen));
         let sender = ConsoleSender::stdout().with_hint(Box::new(hint));
         let outside = Outside {
             clock: Arc::new(SystemClock::shifted(self.clock_offset.unwrap_or_default())),
@@ -94,11 +94,18 @@ See what else there is:
 }
 
 /// The next line to paste, with the key that the mail carries.
-fn activate_line(mail: &OutgoingMail<'_>, address: SocketAddr) -> Option<String> {
+fn next_line(mail: &OutgoingMail<'_>, address: SocketAddr) -> Option<String> {
+    let (title, field, call) = match mail.kind {
+        MailKind::Activation | MailKind::Reminder => {
+            ("Activate it", "activation_key", "RegistrationService/Activate")
+        }
+        MailKind::EmailVerification => ("Verify it", "key", "EmailAddressService/VerifyEmailAddress"),
+        MailKind::PrimaryEmailChanged => return None,
+    };
     // From the end: a username may look like a key, and the embedded template shows it first.
     let key = mail.text.body().rsplit(|c: char| !c.is_ascii_alphanumeric()).find_map(ActivationKey::parse)?;
     Some(format!(
-        "Activate it:\n\n  grpcurl -plaintext -d '{{\"activation_key\": \"{}\"}}' {address} vestibule.v1.RegistrationService/Activate\n",
+        "{title}:\n\n  grpcurl -plaintext -d '{{\"{field}\": \"{}\"}}' {address} vestibule.v1.{call}\n",
         key.expose()
     ))
 }

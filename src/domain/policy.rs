@@ -4,10 +4,13 @@ use chrono::Duration;
 
 use super::{Invalid, Timestamp};
 
-/// How many activation keys of one user work at the same time; a further one kills the oldest (X15).
+/// How many activation keys of one user, and how many keys that verify one of its addresses, work at the same time; a
+/// further one kills the oldest (X15).
 pub const MAX_LIVE_KEYS: u32 = 5;
 /// How many pending claims of one address are mailed by one call (X23).
 pub const MAX_CLAIMS_MAILED: u32 = 3;
+/// How long a mail is tried that carries no key: a week.
+pub const NOTICE_LIFETIME: Duration = Duration::days(7);
 
 /// How many days an activation key lives: 0 to 36,500, a hundred years (R10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::{
         profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
         unverified::Purged,
         user::{User, UserState},
+        user_email_address::UserEmailAddress,
     },
     operations::{InspectedKey, ProfileStatus},
 };
@@ -82,6 +83,18 @@ pub fn inspected_key(key: &InspectedKey) -> proto::InspectActivationKeyResponse 
 pub fn unverified_user(found: User) -> proto::UnverifiedUser {
     let expire_time = found.profile.map(|profile| timestamp(profile.expire_time));
     proto::UnverifiedUser { user: Some(user(found)), expire_time }
+}
+
+/// A user's addresses.
+pub fn email_addresses(addresses: Vec<UserEmailAddress>) -> Vec<proto::EmailAddress> {
+    let address = |address: UserEmailAddress| proto::EmailAddress {
+        email: address.email,
+        primary: address.primary,
+        verified: address.verify_time.is_some(),
+        create_time: Some(timestamp(address.create_time)),
+        verify_time: address.verify_time.map(timestamp),
+    };
+    addresses.into_iter().map(address).collect()
 }
 
 /// What a purge did.

@@ -32,6 +32,7 @@ without_fields!(
     CreateRegistrationProfileResponse,
     InspectActivationKeyRequest,
     ReissueActivationKeyResponse,
+    VerifyEmailAddressRequest,
     SetPasswordRequest,
     VerifyPasswordRequest,
 );

@@ -2,6 +2,7 @@
 //!
 //! Every variant has an arm of its own, so that a new one does not compile until somebody has decided.
 
+mod email_addresses;
 mod events;
 mod passwords;
 mod users;
@@ -12,6 +13,7 @@ use chrono::SecondsFormat;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+pub use email_addresses::*;
 pub use events::*;
 pub use passwords::*;
 pub use users::*;
@@ -58,17 +60,7 @@ pub fn create_inactive_user(
             "The username is in use.",
             ErrorDetails::with_resource_info(USER, username.as_str(), "", "An equal username is in use."),
         ),
-        CreateInactiveUserError::EmailTaken => refuse(
-            Code::AlreadyExists,
-            ErrorReason::EmailTaken,
-            "Another user has verified the email address.",
-            ErrorDetails::with_resource_info(
-                USER,
-                email.as_str(),
-                "",
-                "Another user has verified the address.",
-            ),
-        ),
+        CreateInactiveUserError::EmailTaken => email_taken(email),
         CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
         CreateInactiveUserError::Clock(error) => clock(error),
         CreateInactiveUserError::Template(error) => template(&error),
@@ -271,13 +263,17 @@ fn overloaded() -> Status {
     )
 }
 
-fn key_unknown() -> Status {
+fn email_taken(email: &EmailAddress) -> Status {
     refuse(
-        Code::NotFound,
-        ErrorReason::ActivationKeyUnknown,
-        "The activation key is unknown.",
-        ErrorDetails::new(),
+        Code::AlreadyExists,
+        ErrorReason::EmailTaken,
+        "Another user has verified the email address.",
+        ErrorDetails::with_resource_info(USER, email.as_str(), "", "Another user has verified the address."),
     )
+}
+
+fn key_unknown() -> Status {
+    refuse(Code::NotFound, ErrorReason::ActivationKeyUnknown, "The key is unknown.", ErrorDetails::new())
 }
 
 fn key_refused(refusal: KeyRefusal) -> Status {
@@ -393,12 +389,13 @@ mod tests {
         domain::{
             Invalid,
             event_log::{LogId, Position},
+            user_email_address::{AddressRefusal, VerificationRefusal},
         },
         hashing::Overloaded,
         operations::{
-            ActivateUserError, DeleteUserError, DisableUserError, EnableUserError, GetUserError,
-            ListEventsError, ListUsersError, RecordLoginError, Reference, SetPasswordError,
-            VerifyPasswordError,
+            ActivateUserError, DeleteUserError, DisableUserError, EmailAddressError, EnableUserError,
+            GetUserError, ListEmailAddressesError, ListEventsError, ListUsersError, RecordLoginError,
+            Reference, SetPasswordError, VerifyEmailAddressError, VerifyPasswordError,
         },
     };
 
@@ -518,6 +515,7 @@ mod tests {
         add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
         add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
         of_users(&mut add);
+        of_email_addresses(&mut add);
         of_events(&mut add);
         let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
         add("any", "invalid request", invalid_request(violations()));
@@ -583,6 +581,49 @@ mod tests {
         add("ListEvents", "Storage", list_events(ListEventsError::Storage(unavailable())));
         add("WatchEvents", "too many", too_many_watches());
         add("WatchEvents", "slow reader", slow_reader(oldest.to_string()));
+    }
+
+    /// Those of EmailAddressService.
+    fn of_email_addresses(add: &mut impl FnMut(&str, &str, Status)) {
+        let list = |error| list_email_addresses(error, user_id());
+        add("ListEmailAddresses", "UserNotFound", list(ListEmailAddressesError::UserNotFound));
+        add("ListEmailAddresses", "Storage", list(ListEmailAddressesError::Storage(unavailable())));
+        let email = EmailAddress::parse("alice@example.com").unwrap();
+        for refusal in [
+            AddressRefusal::UserNotFound,
+            AddressRefusal::UserDisabled,
+            AddressRefusal::UserPending,
+            AddressRefusal::NotFound,
+            AddressRefusal::Exists,
+            AddressRefusal::TooMany,
+            AddressRefusal::EmailTaken,
+            AddressRefusal::AlreadyVerified { user_id: user_id(), verify_time: at(0) },
+            AddressRefusal::NotVerified,
+            AddressRefusal::Primary,
+        ] {
+            let error = || EmailAddressError::Refused(refusal);
+            let variant = format!("{refusal:?}").split(' ').take(1).collect::<String>();
+            add("AddEmailAddress", &variant, add_email_address(error(), user_id(), &email));
+            add("EmailAddress", &variant, email_address(error(), user_id(), &email));
+        }
+        for (variant, error) in [
+            ("Template", EmailAddressError::Template(template_error())),
+            ("Storage", EmailAddressError::Storage(conflict())),
+        ] {
+            add("EmailAddress", variant, email_address(error, user_id(), &email));
+        }
+        for refusal in [
+            VerificationRefusal::Disabled,
+            VerificationRefusal::AlreadyVerified { user_id: user_id(), verify_time: at(0) },
+            VerificationRefusal::Expired { expire_time: at(0) },
+            VerificationRefusal::EmailTaken,
+        ] {
+            let status = verify_email_address(VerifyEmailAddressError::Key(refusal));
+            add("VerifyEmailAddress", &refusal.to_string(), status);
+        }
+        let verify = verify_email_address;
+        add("VerifyEmailAddress", "UnknownKey", verify(VerifyEmailAddressError::UnknownKey));
+        add("VerifyEmailAddress", "Storage", verify(VerifyEmailAddressError::Storage(conflict())));
     }
 
     fn reason_of(status: &Status) -> String {

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         Timestamp,
-        mail::{MailId, MailText},
+        mail::{MailId, MailKind, MailText},
     };
 
     /// Keeps every write apart.
@@ -142,6 +142,7 @@ mod tests {
         sender
             .send(&OutgoingMail {
                 id: MailId(Uuid::from_u128(1)),
+                kind: MailKind::Activation,
                 recipient: "alice@example.com",
                 create_time: Timestamp::from_timestamp(1_700_000_000, 0).unwrap(),
                 text: &text,

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         Timestamp,
-        mail::{MailId, MailText},
+        mail::{MailId, MailKind, MailText},
     };
 
     fn text(body: &str) -> MailText {
@@ -94,6 +94,7 @@ mod tests {
         sender
             .send(&OutgoingMail {
                 id: MailId(Uuid::from_u128(id)),
+                kind: MailKind::Activation,
                 recipient: "alice@example.com",
                 create_time: Timestamp::from_timestamp(1_700_000_000, 0).unwrap(),
                 text,

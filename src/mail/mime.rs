@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         Timestamp,
-        mail::{MailId, MailText},
+        mail::{MailId, MailKind, MailText},
     };
 
     fn text(from: &str, subject: &str, body: &str) -> MailText {
@@ -125,6 +125,7 @@ mod tests {
     fn form_to(recipient: &str, text: &MailText) -> Result<WireMessage, SendError> {
         form(&OutgoingMail {
             id: MailId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)),
+            kind: MailKind::Activation,
             recipient,
             create_time: Timestamp::from_timestamp(1_700_000_000, 123_456_000).unwrap(),
             text,
@@ -282,6 +283,7 @@ mod tests {
         for seconds in [-1, 253_402_300_800] {
             let outcome = form(&OutgoingMail {
                 id: MailId(Uuid::nil()),
+                kind: MailKind::Activation,
                 recipient: "alice@example.com",
                 create_time: Timestamp::from_timestamp(seconds, 0).unwrap(),
                 text: &text("a@example.com", "s", "b"),

@@ -1,5 +1,6 @@
 //! The store on Postgres, and what its parts share: the rows, the errors.
 
+mod email_addresses;
 mod event_log;
 mod outbox;
 mod page;
@@ -8,6 +9,7 @@ mod pool;
 mod registrations;
 mod unverified;
 mod users;
+mod verifications;
 
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use self::pool::{Pool, Transaction};
 use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
+    event::EventKind,
     profile::RegistrationProfile,
     site::SiteId,
     user::{User, UserId, UserState},
@@ -149,6 +152,23 @@ async fn lock_user(transaction: &mut Transaction, id: UserId) -> Result<Option<U
         .as_ref()
         .map(user)
         .transpose()
+}
+
+/// Appends an event that tells of a user and nothing else.
+async fn append_event(
+    transaction: &mut Transaction,
+    kind: EventKind,
+    user_id: UserId,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ($1, $2, $3)")
+        .bind(kind.as_str())
+        .bind(now)
+        .bind(user_id.0)
+        .execute(&mut **transaction)
+        .await
+        .map_err(storage_error)?;
+    Ok(())
 }
 
 /// Sorts what the driver says by what a caller can do about it.

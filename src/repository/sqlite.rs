@@ -1,5 +1,6 @@
 //! The store on SQLite, and what its parts share: the rows, the errors.
 
+mod email_addresses;
 mod event_log;
 mod outbox;
 mod page;
@@ -8,6 +9,7 @@ mod pool;
 mod registrations;
 mod unverified;
 mod users;
+mod verifications;
 
 use std::path::Path;
 

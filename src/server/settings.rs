@@ -26,6 +26,7 @@ use crate::{
         password_policy::{PasswordPolicy, PasswordProfile},
         policy::ActivationDays,
         site::{Site, SiteId, Sites},
+        user_email_address::MaxEmailAddresses,
         username::Username,
         username_policy::UsernamePolicy,
     },
@@ -160,6 +161,8 @@ pub fn vestibule(
         passwords: password_policy(settings, &sites),
         sites,
         usernames: username_policy(settings)?,
+        max_email_addresses: MaxEmailAddresses::new(settings.registration.max_email_addresses)
+            .ok_or_else(|| ConfigError("registration.max_email_addresses must be 1 to 100".to_owned()))?,
         mail_queued: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),

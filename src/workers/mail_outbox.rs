@@ -177,6 +177,7 @@ impl MailOutbox {
             .map_err(|error| SendError::Transient(format!("the sealed text can't be opened: {error}")))?;
         let outgoing = OutgoingMail {
             id: mail.id,
+            kind: mail.kind,
             recipient: &mail.recipient,
             create_time: mail.create_time,
             text: &text,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use vestibule::{
     domain::{
         Timestamp,
-        mail::{MailId, MailText},
+        mail::{MailId, MailKind, MailText},
     },
     mail::{MailSender as _, OutgoingMail, SendError, smtp::SmtpSender},
 };
@@ -45,6 +45,7 @@ async fn send(sender: &SmtpSender, id: u128, recipient: &str, body: &str) -> Res
     };
     let mail = OutgoingMail {
         id: MailId(Uuid::from_u128(id)),
+        kind: MailKind::Activation,
         recipient,
         create_time: Timestamp::from_timestamp(1_700_000_000, 0).expect("a time"),
         text: &text,

@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use sqlx::{Executor, Postgres, Row as _};
 
-use super::{PostgresRepository, Transaction, lock_user, storage_error, user, user_columns};
+use super::{
+    PostgresRepository, Transaction, lock_user, outbox::insert_mail, storage_error, user, user_columns,
+};
 use crate::{
     domain::{
         activation_key::KeyDigest,
@@ -376,19 +378,5 @@ async fn insert_key(
         .await
         .map_err(storage_error)?;
     let Some(mail) = &issue.mail else { return Ok(()) };
-    sqlx::query(
-        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
-         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
-    )
-    .bind(mail.id.0)
-    .bind(user.id.0)
-    .bind(mail.kind.as_str())
-    .bind(&user.email)
-    .bind(&mail.sealed_text)
-    .bind(issue.now)
-    .bind(mail.expire_time)
-    .execute(&mut **transaction)
-    .await
-    .map_err(storage_error)?;
-    Ok(())
+    insert_mail(transaction, user.id, &user.email, mail, issue.now).await
 }

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{PostgresRepository, Transaction, lock_user, page::List, storage_error, user, user_columns};
+use super::{
+    PostgresRepository, Transaction, append_event, lock_user, page::List, storage_error, user, user_columns,
+    verifications::delete_unspent_keys,
+};
 use crate::{
     domain::{
         Timestamp,
@@ -135,6 +138,7 @@ impl Users for PostgresRepository {
                 .await
                 .map_err(storage_error)?;
         }
+        delete_unspent_keys(&mut transaction, id).await?;
         let state = if was_active { UserState::Active } else { UserState::Pending };
         let switched = User { state, disable_time: None, ..locked };
         switch(transaction, switched, EventKind::UserEnabled, now).await.map(Some)
@@ -214,13 +218,7 @@ async fn switch(
         .execute(&mut *transaction)
         .await
         .map_err(storage_error)?;
-    sqlx::query("INSERT INTO events (kind, create_time, user_id) VALUES ($1, $2, $3)")
-        .bind(kind.as_str())
-        .bind(now)
-        .bind(switched.id.0)
-        .execute(&mut *transaction)
-        .await
-        .map_err(storage_error)?;
+    append_event(&mut transaction, kind, switched.id, now).await?;
     transaction.commit().await.map_err(storage_error)?;
     Ok(switched)
 }

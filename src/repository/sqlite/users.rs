@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
-use super::{SqliteRepository, append_event, lock_user, page::List, storage_error, user, user_columns};
+use super::{
+    SqliteRepository, append_event, lock_user, page::List, storage_error, user, user_columns,
+    verifications::delete_unspent_keys,
+};
 use crate::{
     domain::{
         Timestamp,
@@ -135,6 +138,7 @@ impl Users for SqliteRepository {
                 .await
                 .map_err(storage_error)?;
         }
+        delete_unspent_keys(&mut transaction, id).await?;
         let state = if was_active { UserState::Active } else { UserState::Pending };
         let switched = User { state, disable_time: None, ..locked };
         switch(transaction, switched, EventKind::UserEnabled, now).await.map(Some)

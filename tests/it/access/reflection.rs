@@ -90,6 +90,7 @@ async fn both_versions_list_every_service_and_lead_to_every_file_and_import() {
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",
+            "vestibule.v1.EmailAddressService",
             "vestibule.v1.EventService",
             "vestibule.v1.RegistrationService",
             "vestibule.v1.UserService",

@@ -5,13 +5,14 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Code;
 use uuid::Uuid;
 use vestibule::grpc::proto::{
-    ActivateRequest, ActivateUserRequest, CountUnverifiedRequest, CreateInactiveUserRequest,
-    CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
-    DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
-    InspectActivationKeyRequest, ListEventsRequest, ListUnverifiedRequest, ListUsersRequest,
-    PurgeExpiredRequest, RecordLoginRequest, ReissueActivationKeyRequest, SendActivationEmailRequest,
-    SetPasswordRequest, VerifyPasswordRequest, WatchEventsRequest, get_user_request,
-    send_activation_email_request, verify_password_request,
+    ActivateRequest, ActivateUserRequest, AddEmailAddressRequest, CountUnverifiedRequest,
+    CreateInactiveUserRequest, CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest,
+    DeleteUserRequest, DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
+    InspectActivationKeyRequest, ListEmailAddressesRequest, ListEventsRequest, ListUnverifiedRequest,
+    ListUsersRequest, PurgeExpiredRequest, RecordLoginRequest, ReissueActivationKeyRequest,
+    RemoveEmailAddressRequest, SendActivationEmailRequest, SendVerificationEmailRequest, SetPasswordRequest,
+    SetPrimaryEmailAddressRequest, VerifyEmailAddressRequest, VerifyPasswordRequest, WatchEventsRequest,
+    get_user_request, send_activation_email_request, verify_password_request,
 };
 
 use super::Answer;
@@ -24,13 +25,13 @@ const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 /// The call's request, and what it is answered: on either store the same.
 pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
     let user_id = Uuid::nil().to_string();
-    let activation_key = KEY.to_owned();
+    let (email, activation_key) = (EMAIL.to_owned(), KEY.to_owned());
     let done = || Answer::new(Code::Ok, "", &[]);
     let nobody = || Answer::new(Code::NotFound, "USER_NOT_FOUND", &[]);
     let no_key = || Answer::new(Code::NotFound, "ACTIVATION_KEY_UNKNOWN", &[]);
     let (bytes, answer) = match method.name() {
         "CreateInactiveUser" => {
-            let (username, email) = ("alice".to_owned(), EMAIL.to_owned());
+            let username = "alice".to_owned();
             let request = CreateInactiveUserRequest { username, email, ..Default::default() };
             (encode(request), Answer::new(Code::AlreadyExists, "EMAIL_TAKEN", &[]))
         }
@@ -68,6 +69,12 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "DisableUser" => (encode(DisableUserRequest { user_id }), nobody()),
         "EnableUser" => (encode(EnableUserRequest { user_id }), nobody()),
         "DeleteUser" => (encode(DeleteUserRequest { user_id }), nobody()),
+        "ListEmailAddresses" => (encode(ListEmailAddressesRequest { user_id }), nobody()),
+        "AddEmailAddress" => (encode(AddEmailAddressRequest { user_id, email }), nobody()),
+        "SendVerificationEmail" => (encode(SendVerificationEmailRequest { user_id, email }), nobody()),
+        "VerifyEmailAddress" => (encode(VerifyEmailAddressRequest { key: activation_key }), no_key()),
+        "SetPrimaryEmailAddress" => (encode(SetPrimaryEmailAddressRequest { user_id, email }), nobody()),
+        "RemoveEmailAddress" => (encode(RemoveEmailAddressRequest { user_id, email }), nobody()),
         "ListEvents" => (encode(ListEventsRequest::default()), done()),
         "WatchEvents" => (encode(WatchEventsRequest::default()), done()),
         _ => panic!("{} has no valid request yet", method.full_name()),
@@ -84,7 +91,7 @@ pub fn sample(name: &str) -> String {
         "password" => "correct horse".to_owned(),
         "site" => "default".to_owned(),
         "user_id" => Uuid::nil().to_string(),
-        "activation_key" => KEY.to_owned(),
+        "activation_key" | "key" => KEY.to_owned(),
         "page_token" => String::new(),
         // A position of another log.
         "after" => "0".repeat(48),

@@ -96,7 +96,7 @@ fn hostile(name: &str, new: bool, sample: &str) -> Vec<(String, bool)> {
 /// What a field with a wrong text is answered.
 pub fn refusal(field: &Field) -> Answer {
     match field.name() {
-        "activation_key" => Answer::new(Code::NotFound, "ACTIVATION_KEY_UNKNOWN", &[]),
+        "activation_key" | "key" => Answer::new(Code::NotFound, "ACTIVATION_KEY_UNKNOWN", &[]),
         "password" => Answer::new(Code::InvalidArgument, "PASSWORD_REJECTED", &["password"]),
         "page_token" => Answer::new(Code::InvalidArgument, "INVALID_PAGE_TOKEN", &["page_token"]),
         _ => Answer::wrong(&field.path()),

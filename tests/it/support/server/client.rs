@@ -11,21 +11,25 @@ use uuid::Uuid;
 use vestibule::{
     domain::Timestamp,
     grpc::proto::{
-        ActivateRequest, ActivateResponse, ActivateUserRequest, ActivateUserResponse, CountUnverifiedRequest,
-        CountUnverifiedResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
-        CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
+        ActivateRequest, ActivateResponse, ActivateUserRequest, ActivateUserResponse, AddEmailAddressRequest,
+        AddEmailAddressResponse, CountUnverifiedRequest, CountUnverifiedResponse, CreateInactiveUserRequest,
+        CreateInactiveUserResponse, CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
         DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DeleteUserRequest,
-        DeleteUserResponse, DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
-        GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest, GetUserResponse,
-        InspectActivationKeyRequest, InspectActivationKeyResponse, ListEventsRequest, ListEventsResponse,
+        DeleteUserResponse, DisableUserRequest, DisableUserResponse, EmailAddress, EnableUserRequest,
+        EnableUserResponse, GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest,
+        GetUserResponse, InspectActivationKeyRequest, InspectActivationKeyResponse,
+        ListEmailAddressesRequest, ListEmailAddressesResponse, ListEventsRequest, ListEventsResponse,
         ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState,
         PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse,
         RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
-        SendActivationEmailRequest, SendActivationEmailResponse, SetPasswordRequest, SetPasswordResponse,
-        User, VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest, WatchEventsResponse,
-        event_service_client::EventServiceClient, get_user_request,
-        registration_service_client::RegistrationServiceClient, send_activation_email_request,
-        user_service_client::UserServiceClient, verify_password_request,
+        RemoveEmailAddressRequest, RemoveEmailAddressResponse, SendActivationEmailRequest,
+        SendActivationEmailResponse, SendVerificationEmailRequest, SendVerificationEmailResponse,
+        SetPasswordRequest, SetPasswordResponse, SetPrimaryEmailAddressRequest,
+        SetPrimaryEmailAddressResponse, User, VerifyEmailAddressRequest, VerifyEmailAddressResponse,
+        VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest, WatchEventsResponse,
+        email_address_service_client::EmailAddressServiceClient, event_service_client::EventServiceClient,
+        get_user_request, registration_service_client::RegistrationServiceClient,
+        send_activation_email_request, user_service_client::UserServiceClient, verify_password_request,
     },
 };
 
@@ -34,6 +38,7 @@ use vestibule::{
 pub struct Client {
     registrations: RegistrationServiceClient<Channel>,
     users: UserServiceClient<Channel>,
+    addresses: EmailAddressServiceClient<Channel>,
     events: EventServiceClient<Channel>,
 }
 
@@ -85,12 +90,22 @@ impl Client {
         watch_events(WatchEventsRequest) -> Streaming<WatchEventsResponse>,
     }
 
+    calls! { addresses:
+        list_email_addresses(ListEmailAddressesRequest) -> ListEmailAddressesResponse,
+        add_email_address(AddEmailAddressRequest) -> AddEmailAddressResponse,
+        send_verification_email(SendVerificationEmailRequest) -> SendVerificationEmailResponse,
+        verify_email_address(VerifyEmailAddressRequest) -> VerifyEmailAddressResponse,
+        set_primary_email_address(SetPrimaryEmailAddressRequest) -> SetPrimaryEmailAddressResponse,
+        remove_email_address(RemoveEmailAddressRequest) -> RemoveEmailAddressResponse,
+    }
+
     /// A client over this connection.
     pub fn new(channel: Channel) -> Self {
         Self {
             registrations: RegistrationServiceClient::new(channel.clone()),
             users: UserServiceClient::new(channel.clone()),
-            events: EventServiceClient::new(channel),
+            events: EventServiceClient::new(channel.clone()),
+            addresses: EmailAddressServiceClient::new(channel),
         }
     }
 
@@ -150,6 +165,41 @@ impl Client {
     /// The user who is named.
     pub async fn user(&self, user: get_user_request::User) -> Result<User, Status> {
         Ok(self.get_user(GetUserRequest { user: Some(user) }).await?.user.unwrap())
+    }
+
+    /// The addresses of a user.
+    pub async fn addresses(&self, user_id: &str) -> Result<Vec<EmailAddress>, Status> {
+        let request = ListEmailAddressesRequest { user_id: user_id.to_owned() };
+        Ok(self.list_email_addresses(request).await?.email_addresses)
+    }
+
+    /// Gives a user a further address.
+    pub async fn add(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
+        let (user_id, email) = (user_id.to_owned(), email.to_owned());
+        Ok(self.add_email_address(AddEmailAddressRequest { user_id, email }).await?.email_addresses)
+    }
+
+    /// Mails a further key to an address of a user.
+    pub async fn send_verification(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
+        let request = SendVerificationEmailRequest { user_id: user_id.to_owned(), email: email.to_owned() };
+        Ok(self.send_verification_email(request).await?.email_addresses)
+    }
+
+    /// Uses a key that verifies an address.
+    pub async fn verify(&self, key: &str) -> Result<VerifyEmailAddressResponse, Status> {
+        self.verify_email_address(VerifyEmailAddressRequest { key: key.to_owned() }).await
+    }
+
+    /// Makes an address of a user the primary one.
+    pub async fn set_primary(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
+        let request = SetPrimaryEmailAddressRequest { user_id: user_id.to_owned(), email: email.to_owned() };
+        Ok(self.set_primary_email_address(request).await?.email_addresses)
+    }
+
+    /// Removes an address of a user.
+    pub async fn remove(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
+        let request = RemoveEmailAddressRequest { user_id: user_id.to_owned(), email: email.to_owned() };
+        Ok(self.remove_email_address(request).await?.email_addresses)
     }
 
     /// The profile of a user.
