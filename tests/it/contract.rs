@@ -2,6 +2,8 @@
 //! that runs unchanged against both stores, each time with a fresh one.
 
 mod activating;
+mod address_races;
+mod addresses;
 pub mod event_log;
 mod events;
 mod finding;
@@ -19,6 +21,7 @@ mod schema;
 pub mod store;
 mod switching;
 mod users;
+mod verifying;
 
 /// Makes a test of each case for either store, `postgres::NAME` and `sqlite::NAME`.
 macro_rules! contract {
@@ -251,6 +254,46 @@ contract! {
         x18_several_replicas_purge_at_once_and_each_user_goes_once,
         a_mail_goes_to_one_of_many_workers,
         r1_an_act_dropped_midway_is_done_wholly_or_not_at_all,
+    ]
+    addresses: [
+        u8_a_user_has_one_primary_address_from_the_start,
+        u8_an_address_is_added_unverified_with_a_mail_and_nothing_else_changes,
+        u8_what_cannot_be_added_is_refused_and_nothing_changes,
+        u8_an_addition_that_fails_midway_leaves_nothing,
+        x8_an_unverified_address_can_be_added_by_several,
+        u8_a_verified_address_becomes_the_primary_one_and_the_old_one_is_told,
+        u8_the_primary_address_set_again_changes_nothing,
+        u8_only_a_verified_address_of_an_active_user_becomes_the_primary_one,
+        u8_a_mail_made_for_another_primary_address_is_a_conflict,
+        x15_activation_keys_die_when_their_address_is_replaced,
+        u8_nothing_is_left_of_a_removed_address,
+        u8_a_mail_to_a_removed_address_is_discarded_even_while_it_is_sent,
+        u8_what_cannot_be_removed_is_refused_and_nothing_changes,
+        x16_a_pending_user_is_spared_as_long_as_another_address_is_verified,
+        x23_by_email_whoever_verified_it_beside_the_primary_one_is_found,
+    ]
+    verifying: [
+        u8_r7_a_key_verifies_the_address_it_was_issued_for_and_tells_of_it,
+        u8_r8_a_key_is_unknown_to_all_but_its_own_purpose,
+        u8_r10_a_key_is_expired_at_its_instant_and_not_a_microsecond_earlier,
+        u8_x13_every_key_of_a_verified_address_is_spent_and_says_since_when,
+        u8_r11_the_answers_come_in_order,
+        x15_the_newest_five_keys_of_an_address_live_each_in_its_own_window,
+        u8_no_key_is_issued_for_what_cannot_be_verified_by_it,
+        u8_an_issue_that_fails_midway_leaves_nothing_and_kills_no_key,
+        u8_who_was_made_active_by_hand_verifies_the_primary_address_by_a_key,
+        u8_a_key_is_dead_once_its_address_was_removed_and_stays_so,
+        x15_keys_of_addresses_that_died_with_a_disabling_stay_dead,
+        x8_the_first_to_verify_keeps_the_address_whatever_the_others_have,
+    ]
+    address_races: [
+        u8_of_many_calls_with_one_key_one_verifies,
+        x8_of_two_who_verify_one_address_at_once_exactly_one_does,
+        x8_of_an_activation_and_a_verification_of_one_address_exactly_one_succeeds,
+        x17_a_verification_and_a_purge_at_once_never_both_nor_neither,
+        u8_a_verification_and_a_removal_at_once_leave_nothing_of_the_address,
+        x15_keys_of_an_address_issued_at_once_are_five_at_most,
+        u8_addresses_added_at_once_are_no_more_than_one_may_have,
     ]
     schema: [
         migrating_twice_changes_nothing,

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Runs `count` acts at once, and gives what each came to.
-async fn at_once<T, F>(store: &Store, count: usize, act: impl Fn(Store, usize) -> F) -> Vec<T>
+pub async fn at_once<T, F>(store: &Store, count: usize, act: impl Fn(Store, usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
