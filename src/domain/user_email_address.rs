@@ -27,7 +27,8 @@ pub struct MaxEmailAddresses(usize);
 impl MaxEmailAddresses {
     /// Accepts 1 to 100; `None` for any other number.
     pub fn new(number: u32) -> Option<Self> {
-        (1..=100).contains(&number).then(|| usize::try_from(number).map(Self).ok()).flatten()
+        let number = usize::try_from(number).ok()?;
+        (1..=100).contains(&number).then_some(Self(number))
     }
 }
 
@@ -114,13 +115,13 @@ pub fn refuse_addition(
     if addresses.len() >= max.0 { Err(AddressRefusal::TooMany) } else { Ok(()) }
 }
 
-/// The address to which a further key can be mailed.
-pub fn refuse_issue<'a>(
+/// Whether a further key can be mailed to an address.
+pub fn refuse_issue(
     user: &User,
-    addresses: &'a [UserEmailAddress],
+    addresses: &[UserEmailAddress],
     email: &EmailAddress,
     email_taken: bool,
-) -> Result<&'a UserEmailAddress, AddressRefusal> {
+) -> Result<(), AddressRefusal> {
     refuse_disabled(user)?;
     let address = find(addresses, email)?;
     if let Some(verify_time) = address.verify_time {
@@ -129,7 +130,7 @@ pub fn refuse_issue<'a>(
     if address.primary && user.state == UserState::Pending {
         return Err(AddressRefusal::UserPending);
     }
-    if email_taken { Err(AddressRefusal::EmailTaken) } else { Ok(address) }
+    if email_taken { Err(AddressRefusal::EmailTaken) } else { Ok(()) }
 }
 
 /// Whether a known key of `address`, which expires at `expire_time`, verifies it, with the answers in the order of R11.
@@ -259,7 +260,7 @@ mod tests {
         assert_eq!(add(&active, "new@example.com", true, two), Err(Refusal::EmailTaken));
         assert_eq!(add(&active, "new@example.com", false, two), Err(Refusal::TooMany));
         assert_eq!(add(&pending, "new@example.com", false, three), Ok(()));
-        let issue = |user, text, taken| refuse_issue(user, &addresses, &email(text), taken).map(|_| ());
+        let issue = |user, text, taken| refuse_issue(user, &addresses, &email(text), taken);
         assert_eq!(issue(&disabled, "new@example.com", true), Err(Refusal::UserDisabled));
         assert_eq!(issue(&pending, "new@example.com", true), Err(Refusal::NotFound));
         assert_eq!(issue(&pending, "first@example.com", true), Err(Refusal::UserPending));

@@ -56,8 +56,9 @@ pub trait Users {
     async fn disable_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError>;
 
     /// Takes a disabled user back to active, or to pending if it never was active, and appends `user_enabled`. The
-    /// keys of who is pending again are deleted: they died when the user was disabled (X15). Who is not disabled stays
-    /// as it is, without an event. `None` if there is no such user.
+    /// activation keys of who is pending again are deleted, and so are the keys of unverified addresses: they died when
+    /// the user was disabled (X15). Who is not disabled stays as it is, without an event. `None` if there is no such
+    /// user.
     async fn enable_user(&self, id: UserId, now: Timestamp) -> Result<Option<User>, StorageError>;
 
     /// Deletes a user, whatever its state, with all that belongs to it, appends `user_deleted`, and returns it as it

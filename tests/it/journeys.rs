@@ -1,5 +1,6 @@
 //! The main job from end to end, on both stores: the real client, a server, a mail server and a database.
 
+mod addresses;
 mod keys;
 mod mailing;
 mod passwords;
@@ -39,6 +40,14 @@ on_each_store! {
         x23_by_email_the_answer_is_the_same_whoever_claims_the_address,
         x14_inspecting_a_key_tells_its_state_and_changes_nothing,
         x15_no_key_works_once_the_user_is_disabled,
+    ]
+    addresses: [
+        u8_an_address_is_added_verified_made_primary_and_the_old_one_is_told_and_removed,
+        u8_a_key_works_in_its_own_window_and_for_its_own_purpose,
+        u8_a_pending_user_verifies_others_but_activates_its_primary_address,
+        u8_who_was_made_active_by_hand_verifies_the_primary_address,
+        u8_a_mail_to_a_removed_address_is_not_sent,
+        u8_every_refusal_is_told_by_its_reason,
     ]
     profiles: [
         a_profile_tells_its_state_and_what_was_mailed_and_never_a_key,

@@ -20,6 +20,7 @@ mod events;
 mod faults;
 mod hostile;
 mod identity;
+mod interleavings;
 mod journeys;
 mod million;
 mod model;

@@ -47,6 +47,20 @@ async fn a_mail_is_shown_with_the_command_that_activates() {
 }
 
 #[tokio::test]
+async fn a_mail_that_verifies_an_address_is_shown_with_the_command_that_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), &[]);
+    let client = Client::connect(server.address).await;
+    let alice = client.register("alice", "alice@example.com").await;
+    client.add(&alice.id.to_string(), "second@example.com").await.unwrap();
+    server.wait_for("To: second@example.com");
+    let command = server.wait_for("grpcurl");
+    assert!(command.contains("EmailAddressService/VerifyEmailAddress"), "{command}");
+    let key = command.split('"').nth(3).unwrap();
+    assert_eq!(client.verify(key).await.unwrap().email, "second@example.com");
+}
+
+#[tokio::test]
 async fn r10_a_shifted_clock_sees_keys_expired_that_were_issued_without() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), &[]);

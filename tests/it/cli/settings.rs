@@ -88,6 +88,8 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
     let site = |line: &str| format!("[[sites]]\nid = 'a'\nname = 'A'\ndomain = 'a'\n{line}");
     for (toml, said) in [
         ("registration.activation_days = -1", "registration.activation_days must be 0 to 36500 days"),
+        ("registration.max_email_addresses = 0", "registration.max_email_addresses must be 1 to 100"),
+        ("registration.max_email_addresses = 101", "registration.max_email_addresses must be 1 to 100"),
         (&*site("activation_days = -1"), "sites[0].activation_days must be 0 to 36500 days"),
         (
             &site("activation_url = 'https://a'"),

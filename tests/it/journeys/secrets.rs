@@ -39,9 +39,13 @@ pub async fn r3_x2_no_key_stands_in_the_database(store: Store) {
     assert_eq!(store.count("mails WHERE sealed_text IS NOT NULL").await, 0);
     seen.push(dump(&store).await);
     client.use_key(keys.last().unwrap()).await.unwrap();
+    client.add(&alice.id, "second@example.com").await.unwrap();
+    keys.push(key_in(&journey.next_mail().await));
+    seen.push(dump(&store).await);
+    client.verify(keys.last().unwrap()).await.unwrap();
     seen.push(dump(&store).await);
     for key in &keys {
-        for (dump, when) in seen.iter().zip(["queued", "delivered", "activated"]) {
+        for (dump, when) in seen.iter().zip(["queued", "delivered", "activated", "verified"]) {
             assert!(!holds(dump, key), "{key} while {when}");
         }
     }
@@ -70,6 +74,10 @@ pub async fn x2_no_key_stands_in_the_log(store: Store) {
     client.inspect(&keys[0]).await.unwrap_err();
     client.use_key(&keys[1]).await.unwrap();
     client.use_key(&keys[1]).await.unwrap_err();
+    client.add(&alice.id, "second@example.com").await.unwrap();
+    keys.push(key_in(&sink.next_mail().await.parse()));
+    client.verify(keys.last().unwrap()).await.unwrap();
+    client.verify(keys.last().unwrap()).await.unwrap_err();
     drop(client);
     let (status, log) = process.stop(Signal::SIGTERM);
     assert!(status.success());
