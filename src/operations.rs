@@ -26,7 +26,6 @@ mod reissue_activation_key;
 mod remove_email_address;
 mod renew_event_log;
 mod send_activation_email;
-mod send_activation_email;
 mod send_verification_email;
 mod set_password;
 mod set_primary_email_address;
