@@ -5,11 +5,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 /// The services with what they import, and what google.rpc's error details import.
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
     "vestibule/v1/error_reason.proto",
     "vestibule/v1/event_service.proto",
+    "vestibule/v1/mail_service.proto",
     "vestibule/v1/registration_service.proto",
     "vestibule/v1/user_service.proto",
 ];

@@ -6,6 +6,7 @@ mod convert;
 mod events;
 pub mod front;
 mod health;
+mod mails;
 mod page_token;
 pub mod proto;
 mod registration;
@@ -21,12 +22,13 @@ pub use health::{Health, ProbeError, probe};
 pub use watches::Watches;
 
 use proto::{
-    event_service_server::EventServiceServer, registration_service_server::RegistrationServiceServer,
-    user_service_server::UserServiceServer,
+    event_service_server::EventServiceServer, mail_service_server::MailServiceServer,
+    registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer,
 };
 
 /// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
+    tonic_name::<MailServiceServer<mails::MailHandler>>(),
     tonic_name::<RegistrationServiceServer<registration::RegistrationHandler>>(),
     tonic_name::<UserServiceServer<users::UserHandler>>(),
     tonic_name::<EventServiceServer<events::EventHandler>>(),
@@ -45,9 +47,11 @@ pub fn routes(
     let registration = registration::RegistrationHandler::new(calls.clone());
     let users = users::UserHandler::new(calls.clone());
     let events = events::EventHandler::new(calls.clone(), watches);
+    let mails = mails::MailHandler::new(calls.clone());
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(MailServiceServer::new(mails).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -5,10 +5,13 @@
 //! is a case of the contract suite, which both stores pass.
 
 mod event_log;
+mod mail_counts;
+mod mails;
 mod outbox;
 mod passwords;
 pub mod postgres;
 mod registrations;
+mod requests;
 pub mod sqlite;
 mod unverified;
 mod users;
@@ -20,12 +23,16 @@ use async_trait::async_trait;
 use crate::domain::Timestamp;
 
 pub use event_log::{EventBatch, EventLog, Numbered};
+pub use mail_counts::MailCounts;
+pub use mails::{MailRefusal, Mails};
 pub use outbox::{Claim, Outbox};
 pub use passwords::{PasswordLogin, Passwords};
 pub use registrations::{
-    ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
-    NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
+    ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,
+    KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
+    Registrations,
 };
+pub use requests::{RequestRecord, Requests};
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
 
@@ -35,7 +42,17 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Everything a store keeps, as a sum of its parts.
 #[async_trait]
 pub trait Repository:
-    Registrations + Unverified + Users + Passwords + Outbox + EventLog + Send + Sync
+    Registrations
+    + Requests
+    + Unverified
+    + Users
+    + Passwords
+    + MailCounts
+    + Mails
+    + Outbox
+    + EventLog
+    + Send
+    + Sync
 {
     /// Brings the schema up to date; harmless when it is, and when others do the same.
     async fn migrate(&self) -> Result<(), StorageError>;

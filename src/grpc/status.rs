@@ -3,7 +3,9 @@
 //! Every variant has an arm of its own, so that a new one does not compile until somebody has decided.
 
 mod events;
+mod mails;
 mod passwords;
+mod requests;
 mod users;
 
 use std::{collections::HashMap, error::Error, time::Duration};
@@ -13,7 +15,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 pub use events::*;
+pub use mails::*;
 pub use passwords::*;
+use requests::{mail_limit, request};
 pub use users::*;
 
 use super::{front, proto::ErrorReason};
@@ -69,6 +73,8 @@ pub fn create_inactive_user(
                 "Another user has verified the address.",
             ),
         ),
+        CreateInactiveUserError::Request(error) => request(&error),
+        CreateInactiveUserError::MailLimit(reached) => mail_limit(reached),
         CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
         CreateInactiveUserError::Clock(error) => clock(error),
         CreateInactiveUserError::Template(error) => template(&error),
@@ -101,6 +107,8 @@ pub fn issue_key(error: IssueKeyError, asked: &str) -> Status {
         IssueKeyError::UserNotFound => user_not_found(asked),
         IssueKeyError::ProfileNotFound => profile_not_found(asked),
         IssueKeyError::Key(refusal) => key_refused(refusal),
+        IssueKeyError::Request(error) => request(&error),
+        IssueKeyError::MailLimit(reached) => mail_limit(reached),
         IssueKeyError::Template(error) => template(&error),
         IssueKeyError::Storage(error) => storage(&error),
     }
@@ -131,6 +139,8 @@ pub fn create_registration_profile(error: CreateRegistrationProfileError, user_i
             ),
         ),
         CreateRegistrationProfileError::Key(refusal) => key_refused(refusal),
+        CreateRegistrationProfileError::Request(error) => request(&error),
+        CreateRegistrationProfileError::MailLimit(reached) => mail_limit(reached),
         CreateRegistrationProfileError::Template(error) => template(&error),
         CreateRegistrationProfileError::Storage(error) => storage(&error),
     }
@@ -393,12 +403,14 @@ mod tests {
         domain::{
             Invalid,
             event_log::{LogId, Position},
+            mail::MailId,
+            mail_limit::{MailLimit, MailLimitReached},
         },
         hashing::Overloaded,
         operations::{
-            ActivateUserError, DeleteUserError, DisableUserError, EnableUserError, GetUserError,
-            ListEventsError, ListUsersError, RecordLoginError, Reference, SetPasswordError,
-            VerifyPasswordError,
+            ActivateUserError, DeleteUserError, DisableUserError, DiscardMailError, EnableUserError,
+            GetMailError, GetUserError, ListEventsError, ListMailsError, ListUsersError, RecordLoginError,
+            Reference, RequestError, RetryMailError, SetPasswordError, VerifyPasswordError,
         },
     };
 
@@ -434,6 +446,10 @@ mod tests {
         ClockError::Suspect { service_time: at(61), reference: Reference::Database, reference_time: at(0) }
     }
 
+    fn mail_limit_reached() -> MailLimitReached {
+        MailLimitReached { limit: MailLimit::Address, wait: chrono::TimeDelta::seconds(9) }
+    }
+
     fn refusals() -> [KeyRefusal; 4] {
         [
             KeyRefusal::Disabled,
@@ -454,6 +470,9 @@ mod tests {
             ("UnknownSite", CreateInactiveUserError::UnknownSite),
             ("UsernameTaken", CreateInactiveUserError::UsernameTaken),
             ("EmailTaken", CreateInactiveUserError::EmailTaken),
+            ("Request Reused", CreateInactiveUserError::Request(RequestError::Reused)),
+            ("Request Storage", CreateInactiveUserError::Request(unavailable().into())),
+            ("MailLimit", CreateInactiveUserError::MailLimit(mail_limit_reached())),
             ("Overloaded", CreateInactiveUserError::Overloaded(Overloaded)),
             ("Clock Suspect", CreateInactiveUserError::Clock(suspect())),
             ("Clock Storage", CreateInactiveUserError::Clock(unavailable().into())),
@@ -485,6 +504,8 @@ mod tests {
         for (variant, error) in [
             ("UserNotFound", IssueKeyError::UserNotFound),
             ("ProfileNotFound", IssueKeyError::ProfileNotFound),
+            ("Request Reused", IssueKeyError::Request(RequestError::Reused)),
+            ("MailLimit", IssueKeyError::MailLimit(mail_limit_reached())),
             ("Template", IssueKeyError::Template(template_error())),
             ("Storage", IssueKeyError::Storage(conflict())),
         ] {
@@ -500,6 +521,8 @@ mod tests {
         for (variant, error) in [
             ("UserNotFound", CreateRegistrationProfileError::UserNotFound),
             ("ProfileExists", CreateRegistrationProfileError::ProfileExists),
+            ("Request Reused", CreateRegistrationProfileError::Request(RequestError::Reused)),
+            ("MailLimit", CreateRegistrationProfileError::MailLimit(mail_limit_reached())),
             ("Template", CreateRegistrationProfileError::Template(template_error())),
             ("Storage", CreateRegistrationProfileError::Storage(unavailable())),
         ] {
@@ -519,6 +542,7 @@ mod tests {
         add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
         of_users(&mut add);
         of_events(&mut add);
+        of_mails(&mut add);
         let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
         add("any", "invalid request", invalid_request(violations()));
         add("any", "password", password_rejected(violations()));
@@ -583,6 +607,20 @@ mod tests {
         add("ListEvents", "Storage", list_events(ListEventsError::Storage(unavailable())));
         add("WatchEvents", "too many", too_many_watches());
         add("WatchEvents", "slow reader", slow_reader(oldest.to_string()));
+    }
+
+    /// Those of MailService.
+    fn of_mails(add: &mut impl FnMut(&str, &str, Status)) {
+        let id = MailId(uuid::Uuid::nil());
+        add("ListMails", "Storage", list_mails(ListMailsError::Storage(unavailable())));
+        add("GetMail", "MailNotFound", get_mail(GetMailError::MailNotFound, id));
+        add("GetMail", "Storage", get_mail(GetMailError::Storage(unavailable()), id));
+        add("RetryMail", "MailNotFound", retry_mail(RetryMailError::MailNotFound, id));
+        add("RetryMail", "Finished", retry_mail(RetryMailError::Finished, id));
+        add("RetryMail", "Storage", retry_mail(RetryMailError::Storage(unavailable()), id));
+        add("DiscardMail", "MailNotFound", discard_mail(DiscardMailError::MailNotFound, id));
+        add("DiscardMail", "Delivered", discard_mail(DiscardMailError::Delivered, id));
+        add("DiscardMail", "Storage", discard_mail(DiscardMailError::Storage(unavailable()), id));
     }
 
     fn reason_of(status: &Status) -> String {

@@ -1,11 +1,15 @@
 //! The store on Postgres, and what its parts share: the rows, the errors.
 
 mod event_log;
+mod keys;
+mod mail_counts;
+mod mails;
 mod outbox;
 mod page;
 mod passwords;
 mod pool;
 mod registrations;
+mod requests;
 mod unverified;
 mod users;
 

@@ -24,8 +24,13 @@ use vestibule::grpc::proto::{
 use crate::support::server::{Client, Database, TestServer, eventually, refused};
 
 /// What has a state of its own, the whole server first.
-const SERVICES: [&str; 4] =
-    ["", "vestibule.v1.RegistrationService", "vestibule.v1.UserService", "vestibule.v1.EventService"];
+const SERVICES: [&str; 5] = [
+    "",
+    "vestibule.v1.RegistrationService",
+    "vestibule.v1.UserService",
+    "vestibule.v1.EventService",
+    "vestibule.v1.MailService",
+];
 
 #[tokio::test]
 async fn callers_on_this_machine_are_let_in_and_others_are_told_why_they_are_not() {

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{PostgresRepository, storage_error};
+use super::{PostgresRepository, Transaction, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, Settlement, UnreadableMail},
+        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
         user::UserId,
     },
     repository::{Claim, Outbox, StorageError},
@@ -132,4 +132,29 @@ fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), S
         expire_time: row.try_get("expire_time").map_err(storage_error)?,
     };
     Ok((row.try_get("due_time").map_err(storage_error)?, mail))
+}
+
+/// Queues a mail.
+pub(super) async fn insert_mail(
+    transaction: &mut Transaction,
+    user_id: UserId,
+    recipient: &str,
+    mail: &NewMail,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
+         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
+    )
+    .bind(mail.id.0)
+    .bind(user_id.0)
+    .bind(mail.kind.as_str())
+    .bind(recipient)
+    .bind(&mail.sealed_text)
+    .bind(now)
+    .bind(mail.expire_time)
+    .execute(&mut **transaction)
+    .await
+    .map_err(storage_error)?;
+    Ok(())
 }

@@ -15,17 +15,18 @@ use vestibule::{
         CountUnverifiedResponse, CreateInactiveUserRequest, CreateInactiveUserResponse,
         CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
         DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DeleteUserRequest,
-        DeleteUserResponse, DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
+        DeleteUserResponse, DisableUserRequest, DisableUserResponse, DiscardMailRequest, DiscardMailResponse,
+        EnableUserRequest, EnableUserResponse, GetMailRequest, GetMailResponse,
         GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest, GetUserResponse,
         InspectActivationKeyRequest, InspectActivationKeyResponse, ListEventsRequest, ListEventsResponse,
-        ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState,
-        PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse,
-        RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
-        SendActivationEmailRequest, SendActivationEmailResponse, SetPasswordRequest, SetPasswordResponse,
-        User, VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest, WatchEventsResponse,
-        event_service_client::EventServiceClient, get_user_request,
-        registration_service_client::RegistrationServiceClient, send_activation_email_request,
-        user_service_client::UserServiceClient, verify_password_request,
+        ListMailsRequest, ListMailsResponse, ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest,
+        ListUsersResponse, MailState, PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest,
+        RecordLoginResponse, RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
+        RetryMailRequest, RetryMailResponse, SendActivationEmailRequest, SendActivationEmailResponse,
+        SetPasswordRequest, SetPasswordResponse, User, VerifyPasswordRequest, VerifyPasswordResponse,
+        WatchEventsRequest, WatchEventsResponse, event_service_client::EventServiceClient, get_user_request,
+        mail_service_client::MailServiceClient, registration_service_client::RegistrationServiceClient,
+        send_activation_email_request, user_service_client::UserServiceClient, verify_password_request,
     },
 };
 
@@ -35,6 +36,7 @@ pub struct Client {
     registrations: RegistrationServiceClient<Channel>,
     users: UserServiceClient<Channel>,
     events: EventServiceClient<Channel>,
+    mails: MailServiceClient<Channel>,
 }
 
 /// A pending user whose key was not mailed.
@@ -85,12 +87,20 @@ impl Client {
         watch_events(WatchEventsRequest) -> Streaming<WatchEventsResponse>,
     }
 
+    calls! { mails:
+        list_mails(ListMailsRequest) -> ListMailsResponse,
+        get_mail(GetMailRequest) -> GetMailResponse,
+        retry_mail(RetryMailRequest) -> RetryMailResponse,
+        discard_mail(DiscardMailRequest) -> DiscardMailResponse,
+    }
+
     /// A client over this connection.
     pub fn new(channel: Channel) -> Self {
         Self {
             registrations: RegistrationServiceClient::new(channel.clone()),
             users: UserServiceClient::new(channel.clone()),
-            events: EventServiceClient::new(channel),
+            events: EventServiceClient::new(channel.clone()),
+            mails: MailServiceClient::new(channel),
         }
     }
 
@@ -144,7 +154,9 @@ impl Client {
 
     /// Mails whoever is named.
     pub async fn mail_to(&self, user: send_activation_email_request::User) -> Result<(), Status> {
-        self.send_activation_email(SendActivationEmailRequest { user: Some(user) }).await.map(|_| ())
+        self.send_activation_email(SendActivationEmailRequest { user: Some(user), ..Default::default() })
+            .await
+            .map(|_| ())
     }
 
     /// The user who is named.
