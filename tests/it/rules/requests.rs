@@ -89,6 +89,7 @@ pub async fn x10_other_fields_or_another_call_are_refused(store: Store) {
     let (_server, client) = start(&store, "").await;
     let request_id = id();
     client.create_inactive_user(alice(&request_id)).await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
     let before = store.contents().await;
     for other in [
         CreateInactiveUserRequest { username: "alice".into(), ..alice(&request_id) },
@@ -160,7 +161,7 @@ pub async fn x10_a_mail_is_sent_once_to_a_user_and_to_every_claim(store: Store) 
     // Nobody claims it: the answer is the same, and remembered as well.
     let request = to(By::Email("nobody@example.com".into()), &id());
     client.send_activation_email(request.clone()).await.unwrap();
-    let user_id = client.register("nobody", "nobody@example.com").await.id.to_string();
+    let user_id = client.register("newcomer", "nobody@example.com").await.id.to_string();
     client.send_activation_email(request).await.unwrap();
     assert_eq!(store.count("mails").await, 3);
     let deletion = DeleteRegistrationProfileRequest { user_id: user_id.clone() };
