@@ -5,12 +5,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 /// The services with what they import, and what google.rpc's error details import.
-const PROTOS: [&str; 7] = [
+const PROTOS: &[&str] = &[
     "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
     "vestibule/v1/email_address_service.proto",
     "vestibule/v1/error_reason.proto",
     "vestibule/v1/event_service.proto",
+    "vestibule/v1/mail_service.proto",
     "vestibule/v1/registration_service.proto",
     "vestibule/v1/user_service.proto",
 ];

@@ -4,6 +4,7 @@ mod completions;
 mod dev;
 mod events;
 mod health;
+mod mails;
 mod man;
 mod migrate;
 mod output;
@@ -54,6 +55,9 @@ enum Command {
     /// Look at what happened.
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// List and show mails, send them now, give them up.
+    #[command(subcommand)]
+    Mails(mails::MailsCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
     /// Print what makes a shell complete these commands.
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
             Command::PurgeExpired(command) => command.run().await,
             Command::Users(command) => command.run().await,
             Command::Events(command) => command.run().await,
+            Command::Mails(command) => command.run().await,
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

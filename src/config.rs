@@ -85,6 +85,7 @@ pub struct Mail {
     pub sender: Sender,
     pub from: String,
     pub timeout_seconds: u64,
+    pub limits: MailLimits,
     pub smtp: Smtp,
     pub file: MailFile,
 }
@@ -97,6 +98,16 @@ pub enum Sender {
     Smtp,
     File,
     Console,
+}
+
+/// `[mail.limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct MailLimits {
+    pub per_address_per_hour: u32,
+    pub per_caller_per_hour: u32,
+    pub total_per_hour: u32,
 }
 
 /// `[mail.smtp]`

@@ -8,18 +8,22 @@ pub mod email_address;
 pub mod event;
 pub mod event_log;
 pub mod mail;
+pub mod mail_limit;
 pub mod page;
 pub mod password;
 pub mod password_guess;
 pub mod password_policy;
 pub mod policy;
 pub mod profile;
+pub mod request;
 pub mod site;
 pub mod unverified;
 pub mod user;
 pub mod user_email_address;
 pub mod username;
 pub mod username_policy;
+
+use uuid::Uuid;
 
 /// An instant in UTC, kept to the microsecond (X21).
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
@@ -34,4 +38,13 @@ impl Invalid {
     pub fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into())
     }
+}
+
+/// Accepts a UUID in its form with hyphens.
+fn parse_uuid(text: &str) -> Result<Uuid, Invalid> {
+    let invalid = || Invalid::new("must be a UUID such as 018f3d5c-7c00-7000-8000-000000000000");
+    if text.len() != 36 {
+        return Err(invalid());
+    }
+    Uuid::try_parse(text).map_err(|_| invalid())
 }

@@ -7,6 +7,7 @@ mod email_addresses;
 mod events;
 pub mod front;
 mod health;
+mod mails;
 mod page_token;
 pub mod proto;
 mod registration;
@@ -23,12 +24,14 @@ pub use watches::Watches;
 
 use proto::{
     email_address_service_server::EmailAddressServiceServer, event_service_server::EventServiceServer,
-    registration_service_server::RegistrationServiceServer, user_service_server::UserServiceServer,
+    mail_service_server::MailServiceServer, registration_service_server::RegistrationServiceServer,
+    user_service_server::UserServiceServer,
 };
 
 /// The names that health is told of: each service, besides the whole server and [`health::LIVENESS`].
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     tonic_name::<EmailAddressServiceServer<email_addresses::EmailAddressHandler>>(),
+    tonic_name::<MailServiceServer<mails::MailHandler>>(),
     tonic_name::<RegistrationServiceServer<registration::RegistrationHandler>>(),
     tonic_name::<UserServiceServer<users::UserHandler>>(),
     tonic_name::<EventServiceServer<events::EventHandler>>(),
@@ -48,12 +51,14 @@ pub fn routes(
     let users = users::UserHandler::new(calls.clone());
     let email_addresses = email_addresses::EmailAddressHandler::new(calls.clone());
     let events = events::EventHandler::new(calls.clone(), watches);
+    let mails = mails::MailHandler::new(calls.clone());
     Ok(Routes::new(RegistrationServiceServer::new(registration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(
             EmailAddressServiceServer::new(email_addresses).max_decoding_message_size(MAX_REQUEST_BYTES),
         )
+        .add_service(MailServiceServer::new(mails).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

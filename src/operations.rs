@@ -10,7 +10,9 @@ mod create_registration_profile;
 mod delete_registration_profile;
 mod delete_user;
 mod disable_user;
+mod discard_mail;
 mod enable_user;
+mod get_mail;
 mod get_registration_profile;
 mod get_user;
 mod inspect_activation_key;
@@ -18,13 +20,17 @@ mod issue_key;
 mod issue_verification_key;
 mod list_email_addresses;
 mod list_events;
+mod list_mails;
 mod list_unverified;
 mod list_users;
+mod mail_counters;
+mod once;
 mod purge_expired;
 mod record_login;
 mod reissue_activation_key;
 mod remove_email_address;
 mod renew_event_log;
+mod retry_mail;
 mod send_activation_email;
 mod send_verification_email;
 mod set_password;
@@ -45,7 +51,9 @@ pub use create_registration_profile::{CreateRegistrationProfileError, CreatedPro
 pub use delete_registration_profile::DeleteRegistrationProfileError;
 pub use delete_user::DeleteUserError;
 pub use disable_user::DisableUserError;
+pub use discard_mail::DiscardMailError;
 pub use enable_user::EnableUserError;
+pub use get_mail::GetMailError;
 pub use get_registration_profile::{GetRegistrationProfileError, ProfileStatus};
 pub use get_user::GetUserError;
 pub use inspect_activation_key::{InspectActivationKeyError, InspectedKey};
@@ -53,10 +61,13 @@ pub use issue_key::{IssueKeyError, IssuedKey};
 pub use issue_verification_key::EmailAddressError;
 pub use list_email_addresses::ListEmailAddressesError;
 pub use list_events::{EventPage, ListEventsError};
+pub use list_mails::ListMailsError;
 pub use list_unverified::ListUnverifiedError;
 pub use list_users::ListUsersError;
+pub use once::RequestError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
 pub use record_login::RecordLoginError;
+pub use retry_mail::RetryMailError;
 pub use set_password::SetPasswordError;
 pub use verify_email_address::VerifyEmailAddressError;
 pub use verify_password::VerifyPasswordError;
@@ -68,6 +79,7 @@ use crate::{
         Timestamp,
         activation_key::{ActivationKey, SALT_BYTES},
         mail::{MailId, MailText, NewMail},
+        mail_limit::MailLimits,
         password_policy::PasswordPolicy,
         site::{Site, Sites},
         user_email_address::MaxEmailAddresses,
@@ -104,6 +116,8 @@ pub struct Vestibule {
     pub max_email_addresses: MaxEmailAddresses,
     /// What a new password must be beyond the standard.
     pub passwords: PasswordPolicy,
+    /// How many mails may be asked for.
+    pub mail_limits: MailLimits,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
     /// Rung after a call was carried out, which may have appended events.

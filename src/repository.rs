@@ -6,10 +6,13 @@
 
 mod email_addresses;
 mod event_log;
+mod mail_counts;
+mod mails;
 mod outbox;
 mod passwords;
 pub mod postgres;
 mod registrations;
+mod requests;
 pub mod sqlite;
 mod unverified;
 mod users;
@@ -23,12 +26,16 @@ use crate::domain::Timestamp;
 
 pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
+pub use mail_counts::MailCounts;
+pub use mails::{MailRefusal, Mails};
 pub use outbox::{Claim, Outbox};
 pub use passwords::{PasswordLogin, Passwords};
 pub use registrations::{
-    ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
-    NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations,
+    ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,
+    KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
+    Registrations,
 };
+pub use requests::{RequestRecord, Requests};
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
 pub use verifications::{Verification, VerificationKeyIssue, Verifications, VerifiedAddress, VerifyRefusal};
@@ -40,11 +47,14 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 #[async_trait]
 pub trait Repository:
     Registrations
+    + Requests
     + Unverified
     + Users
     + Passwords
     + EmailAddresses
     + Verifications
+    + MailCounts
+    + Mails
     + Outbox
     + EventLog
     + Send

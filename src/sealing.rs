@@ -2,6 +2,7 @@
 //!
 //! XChaCha20-Poly1305. A sealed text is a key id (4 bytes), a nonce (24 bytes) and the ciphertext;
 //! its purpose is authenticated with it, so that one kind never passes for another.
+//! What has only to be known again is not sealed: there stands a MAC of it, HMAC-SHA-256.
 
 use std::fmt;
 
@@ -10,10 +11,14 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::random::{self, Random};
+use crate::{
+    domain::request::Mac,
+    random::{self, Random},
+};
 
 const KEY_BYTES: usize = 32;
 const KEY_ID_BYTES: usize = 4;
@@ -27,6 +32,8 @@ pub struct Keyring {
 struct Key {
     id: [u8; KEY_ID_BYTES],
     cipher: XChaCha20Poly1305,
+    /// Keys the MACs: of the key, as the cipher's, but for nothing else.
+    mac_key: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 /// A keyring file that holds something else than keys.
@@ -103,14 +110,38 @@ impl Keyring {
             .map(Zeroizing::new)
             .ok_or(OpenError)
     }
+
+    /// The MAC of `message` for `purpose`, by which it is known again.
+    pub fn mac(&self, purpose: &str, message: &[u8]) -> Mac {
+        self.macs(purpose, message).first().copied().unwrap_or(Mac([0; 32]))
+    }
+
+    /// The MACs of `message` for `purpose` by every key: the one that is written first, and then those that were
+    /// written while another key was the first.
+    pub fn macs(&self, purpose: &str, message: &[u8]) -> Vec<Mac> {
+        self.keys.iter().map(|key| key.mac(purpose, message)).collect()
+    }
 }
 
 impl Key {
     fn new(key: &[u8; KEY_BYTES]) -> Self {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(Sha256::digest(key).split_at(KEY_ID_BYTES).0);
-        Self { id, cipher: XChaCha20Poly1305::new(&(*key).into()) }
+        let mac_key = Zeroizing::new(hmac_sha256(key, b"vestibule: the key of MACs"));
+        Self { id, cipher: XChaCha20Poly1305::new(&(*key).into()), mac_key }
     }
+
+    /// A key of its own for each purpose, so that a MAC of one says nothing about another.
+    fn mac(&self, purpose: &str, message: &[u8]) -> Mac {
+        let key = Zeroizing::new(hmac_sha256(&self.mac_key, purpose.as_bytes()));
+        Mac(hmac_sha256(&key, message))
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn hmac_sha256(key: &[u8; KEY_BYTES], message: &[u8]) -> [u8; 32] {
+    let hmac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    hmac.chain_update(message).finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Keyring {
@@ -149,6 +180,31 @@ mod tests {
         let only_new = Keyring::parse(&new).unwrap();
         assert!(only_new.open(b"p", &sealed).is_err());
         assert!(only_new.open(b"p", &both.seal(&random, b"p", b"x")).is_ok());
+    }
+
+    #[test]
+    fn x10_a_mac_is_known_by_every_key_and_tells_purposes_and_messages_apart() {
+        let random = SeededRandom::new(4);
+        let (old, new) = (Keyring::generate(&random), Keyring::generate(&random));
+        let before = Keyring::parse(&old).unwrap();
+        let after = Keyring::parse(&format!("{}\n{}", *new, *old)).unwrap();
+        let mac = before.mac("p", b"secret");
+        assert_eq!(before.mac("p", b"secret"), mac);
+        assert_ne!(after.mac("p", b"secret"), mac);
+        assert_eq!(after.macs("p", b"secret"), [after.mac("p", b"secret"), mac]);
+        for (purpose, message) in [("q", &b"secret"[..]), ("p", b"secreu"), ("p", b""), ("", b"psecret")] {
+            assert!(!after.macs(purpose, message).contains(&mac), "{purpose} {message:?}");
+        }
+        assert!(!Keyring::parse(&new).unwrap().macs("p", b"secret").contains(&mac));
+    }
+
+    #[test]
+    fn a_mac_is_hmac_sha256() {
+        // RFC 4231, test case 6, its key hashed first as that is longer than a block.
+        let key = Sha256::digest([0xaa; 131]).into();
+        let mac = hmac_sha256(&key, b"Test Using Larger Than Block-Size Key - Hash Key First");
+        let hex = mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
     mail::MailSender,
     random::{Random, SystemRandom},
     repository::Repository,
-    workers::{Workers, event_sequencer::EventSequencer, mail_outbox::MailOutbox},
+    workers::{Workers, event_sequencer::EventSequencer, mail_outbox::MailOutbox, sweeper::Sweeper},
 };
 
 pub use settings::{open_existing_repository, open_repository, vestibule};
@@ -136,6 +136,12 @@ impl Server {
         if let Some(trimmer) = settings::event_trimmer(settings, &vestibule) {
             workers.spawn("event_trimmer", move |stop| trimmer.clone().run(stop));
         }
+        let sweeper = Sweeper {
+            repository: Arc::clone(&vestibule.repository),
+            clock: Arc::clone(&vestibule.clock),
+            clock_guard: Arc::clone(&vestibule.clock_guard),
+        };
+        workers.spawn("sweeper", move |stop| sweeper.clone().run(stop));
         let (watched, reported) = (Arc::clone(&vestibule.repository), health.clone());
         // Until the drain begins, not until it ends: a server that drains must not call itself serving.
         let draining = stop.clone();

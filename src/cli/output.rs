@@ -1,4 +1,4 @@
-//! How users are printed: a table for people, JSON for programs.
+//! How users and mails are printed: a table for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     Timestamp,
+    mail::{Mail, MailState},
     user::{User, UserState},
 };
 
@@ -22,25 +23,56 @@ pub enum Output {
     Jsonl,
 }
 
-const COLUMNS: [&str; 5] = ["ID", "USERNAME", "EMAIL", "STATE", "CREATE TIME"];
-
 impl Output {
     /// A list of users.
     pub fn users(self, users: &[User]) -> String {
-        match self {
-            Self::Table => table(users),
-            Self::Json => users.iter().map(user_json).collect::<Value>().to_string(),
-            Self::Jsonl => {
-                users.iter().map(|user| user_json(user).to_string()).collect::<Vec<_>>().join("\n")
-            }
-        }
+        let row = |user: &User| {
+            let (id, create_time) = (user.id.to_string(), rfc3339(user.create_time));
+            [id, user.username.clone(), user.email.clone(), user.state.as_str().to_owned(), create_time]
+        };
+        self.list(users, ["ID", "USERNAME", "EMAIL", "STATE", "CREATE TIME"], row, user_json)
     }
 
     /// One user, whole.
     pub fn user(self, user: &User) -> String {
+        self.one(user_json(user))
+    }
+
+    /// A list of mails.
+    pub fn mails(self, mails: &[Mail]) -> String {
+        let row = |mail: &Mail| {
+            let (id, state) = (mail.id.to_string(), mail.state.as_str().to_owned());
+            let (kind, create_time) = (mail.kind.as_str().to_owned(), rfc3339(mail.create_time));
+            let error = mail.last_error.clone().unwrap_or_default();
+            [id, kind, mail.recipient.clone(), state, mail.attempt.to_string(), create_time, error]
+        };
+        let columns = ["ID", "KIND", "RECIPIENT", "STATE", "ATTEMPT", "CREATE TIME", "LAST ERROR"];
+        self.list(mails, columns, row, mail_json)
+    }
+
+    /// One mail, whole but for its text.
+    pub fn mail(self, mail: &Mail) -> String {
+        self.one(mail_json(mail))
+    }
+
+    fn list<T, const N: usize>(
+        self,
+        items: &[T],
+        columns: [&str; N],
+        row: impl Fn(&T) -> [String; N],
+        json: impl Fn(&T) -> Value,
+    ) -> String {
         match self {
-            Self::Table => fields(user),
-            Self::Json | Self::Jsonl => user_json(user).to_string(),
+            Self::Table => table(columns, items.iter().map(row).collect()),
+            Self::Json => items.iter().map(json).collect::<Value>().to_string(),
+            Self::Jsonl => items.iter().map(|item| json(item).to_string()).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    fn one(self, item: Value) -> String {
+        match self {
+            Self::Table => fields(item),
+            Self::Json | Self::Jsonl => item.to_string(),
         }
     }
 }
@@ -62,26 +94,32 @@ pub fn user_json(user: &User) -> Value {
     })
 }
 
-fn table(users: &[User]) -> String {
-    let rows: Vec<[String; COLUMNS.len()]> = users
-        .iter()
-        .map(|user| {
-            [
-                user.id.to_string(),
-                user.username.clone(),
-                user.email.clone(),
-                user.state.as_str().to_owned(),
-                rfc3339(user.create_time),
-            ]
-        })
-        .collect();
-    let mut widths = COLUMNS.map(str::len);
+/// A mail with the names of the API.
+fn mail_json(mail: &Mail) -> Value {
+    let waits = mail.state == MailState::Queued;
+    json!({
+        "id": mail.id.to_string(),
+        "user_id": mail.user_id.to_string(),
+        "kind": mail.kind.as_str(),
+        "recipient": mail.recipient,
+        "state": mail.state.as_str(),
+        "attempt": mail.attempt,
+        "next_attempt_time": waits.then(|| rfc3339(mail.next_attempt_time)),
+        "last_error": mail.last_error,
+        "create_time": rfc3339(mail.create_time),
+        "finish_time": mail.finish_time.map(rfc3339),
+        "expire_time": rfc3339(mail.expire_time),
+    })
+}
+
+fn table<const N: usize>(columns: [&str; N], rows: Vec<[String; N]>) -> String {
+    let mut widths = columns.map(str::len);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let lines: Vec<_> = std::iter::once(COLUMNS.map(ToOwned::to_owned))
+    let lines: Vec<_> = std::iter::once(columns.map(ToOwned::to_owned))
         .chain(rows)
         .map(|row| {
             let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
@@ -92,9 +130,9 @@ fn table(users: &[User]) -> String {
 }
 
 /// A line for each field that is there.
-fn fields(user: &User) -> String {
+fn fields(item: Value) -> String {
     let mut text = String::new();
-    if let Value::Object(fields) = user_json(user) {
+    if let Value::Object(fields) = item {
         for (name, value) in fields {
             let value = match value {
                 Value::Null => continue,

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{Timestamp, user::UserId};
+use super::{Invalid, Timestamp, email_address::EmailAddress, page::PageKey, parse_uuid, user::UserId};
 
 /// A mail's id, a UUID of version 7; its Message-ID is made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +93,44 @@ pub struct UnreadableMail {
     pub what: &'static str,
 }
 
+/// A mail as it is shown; its text never is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The id.
+    pub id: MailId,
+    /// Whom it concerns.
+    pub user_id: UserId,
+    /// What it is for.
+    pub kind: MailKind,
+    /// Where it goes.
+    pub recipient: String,
+    /// Where it stands.
+    pub state: MailState,
+    /// How many attempts were begun.
+    pub attempt: u32,
+    /// When it is tried next; of a finished mail, when it was to be.
+    pub next_attempt_time: Timestamp,
+    /// What went wrong the last time, free of secrets.
+    pub last_error: Option<String>,
+    /// When it was queued.
+    pub create_time: Timestamp,
+    /// When it was delivered or discarded.
+    pub finish_time: Option<Timestamp>,
+    /// When it becomes pointless.
+    pub expire_time: Timestamp,
+}
+
+/// Conditions on mails; all must hold.
+#[derive(Debug, Clone, Default)]
+pub struct MailFilter {
+    /// Where the mail stands.
+    pub state: Option<MailState>,
+    /// Whom it concerns.
+    pub user_id: Option<UserId>,
+    /// Where it goes.
+    pub recipient: Option<EmailAddress>,
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -110,6 +148,20 @@ pub enum Settlement {
         /// What went wrong, free of secrets.
         error: String,
     },
+}
+
+impl MailId {
+    /// Accepts a UUID in its form with hyphens.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        parse_uuid(text).map(Self)
+    }
+}
+
+impl Mail {
+    /// Its place in a list.
+    pub fn page_key(&self) -> PageKey {
+        PageKey::Created { create_time: self.create_time, id: self.id.0 }
+    }
 }
 
 impl MailKind {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Invalid, Timestamp,
     email_address::EmailAddress,
+    parse_uuid,
     profile::RegistrationProfile,
     site::SiteId,
     username::{Username, UsernameKey},
@@ -77,11 +78,33 @@ pub struct UserFilter {
 impl UserId {
     /// Accepts a UUID in its form with hyphens.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let invalid = || Invalid::new("must be a UUID such as 018f3d5c-7c00-7000-8000-000000000000");
-        if text.len() != 36 {
-            return Err(invalid());
+        parse_uuid(text).map(Self)
+    }
+}
+
+impl User {
+    /// A user as a registration makes it, with a window that begins with it.
+    pub fn registered(
+        id: UserId,
+        username: &Username,
+        email: &EmailAddress,
+        site: SiteId,
+        create_time: Timestamp,
+        expire_time: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            username: username.as_str().to_owned(),
+            email: email.as_str().to_owned(),
+            email_verified: false,
+            state: UserState::Pending,
+            create_time,
+            activate_time: None,
+            disable_time: None,
+            last_login_time: None,
+            site,
+            profile: Some(RegistrationProfile { issue_time: create_time, expire_time, activate_time: None }),
         }
-        Uuid::try_parse(text).map(Self).map_err(|_| invalid())
     }
 }
 

@@ -21,6 +21,11 @@ impl Caller {
     pub fn name(&self) -> &str {
         &self.0
     }
+
+    /// The name, by itself.
+    pub fn into_name(self) -> String {
+        self.0
+    }
 }
 
 /// The caller whom the front door let in.

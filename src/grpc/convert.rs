@@ -8,7 +8,7 @@ use crate::{
         Timestamp,
         event::{DeletionReason, EventKind},
         event_log::{Event, LogId, Position},
-        mail::MailState,
+        mail::{Mail, MailKind, MailState},
         profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
         unverified::Purged,
         user::{User, UserState},
@@ -45,11 +45,7 @@ pub fn profile(status: &ProfileStatus) -> proto::RegistrationProfile {
         ProfileState::Expired => proto::RegistrationProfileState::Expired,
         ProfileState::Activated => proto::RegistrationProfileState::Activated,
     };
-    let last_mail_state = status.mails.last_state.map(|state| match state {
-        MailState::Queued => proto::MailState::Queued,
-        MailState::Delivered => proto::MailState::Delivered,
-        MailState::Discarded => proto::MailState::Discarded,
-    });
+    let last_mail_state = status.mails.last_state.map(mail_state);
     let activated = status.state == ProfileState::Activated;
     proto::RegistrationProfile {
         user_id: status.user_id.to_string(),
@@ -60,6 +56,38 @@ pub fn profile(status: &ProfileStatus) -> proto::RegistrationProfile {
         activate_time: status.profile.activate_time.map(timestamp),
         mails_sent: count(status.mails.delivered),
         last_mail_state: last_mail_state.map(Into::into),
+    }
+}
+
+/// A mail; never its text.
+pub fn mail(mail: Mail) -> proto::Mail {
+    let kind = match mail.kind {
+        MailKind::Activation => proto::MailKind::Activation,
+        MailKind::Reminder => proto::MailKind::Reminder,
+        MailKind::EmailVerification => proto::MailKind::EmailVerification,
+        MailKind::PrimaryEmailChanged => proto::MailKind::PrimaryEmailChanged,
+    };
+    let waits = mail.state == MailState::Queued;
+    proto::Mail {
+        id: mail.id.to_string(),
+        user_id: mail.user_id.to_string(),
+        kind: kind.into(),
+        recipient: mail.recipient,
+        state: mail_state(mail.state).into(),
+        attempt: count(mail.attempt),
+        next_attempt_time: waits.then(|| timestamp(mail.next_attempt_time)),
+        last_error: mail.last_error.unwrap_or_default(),
+        create_time: Some(timestamp(mail.create_time)),
+        finish_time: mail.finish_time.map(timestamp),
+        expire_time: Some(timestamp(mail.expire_time)),
+    }
+}
+
+fn mail_state(state: MailState) -> proto::MailState {
+    match state {
+        MailState::Queued => proto::MailState::Queued,
+        MailState::Delivered => proto::MailState::Delivered,
+        MailState::Discarded => proto::MailState::Discarded,
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     domain::{
         activation_key::ActivationKey, email_address::EmailAddress, page::PageSize, site::SiteId,
-        unverified::PurgeLimit, username::Username,
+        unverified::PurgeLimit, user::UserId, username::Username,
     },
     operations::{CreateInactiveUser, PurgeExpired},
 };
@@ -47,7 +47,7 @@ impl RegistrationService for RegistrationHandler {
         &self,
         request: Request<CreateInactiveUserRequest>,
     ) -> Result<Response<CreateInactiveUserResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
         let mut fields = Fields::default();
         let username = Username::parse(&request.username);
@@ -59,13 +59,15 @@ impl RegistrationService for RegistrationHandler {
         let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
-        let (Some(username), Some(email), Some(password), Some(site)) = (username, email, password, site)
+        let call = fields.call(caller, &request.request_id);
+        let (Some(username), Some(email), Some(password), Some(site), Some(call)) =
+            (username, email, password, site, call)
         else {
             return Err(fields.refuse());
         };
         let (asked_username, asked_email) = (username.clone(), email.clone());
         let send_email = request.send_email.unwrap_or(true);
-        let registration = CreateInactiveUser { username, email, password, send_email, site };
+        let registration = CreateInactiveUser { username, email, password, send_email, site, call };
         let created = self
             .calls
             .run(deadline, |vestibule| async move { vestibule.create_inactive_user(registration).await })
@@ -115,11 +117,15 @@ impl RegistrationService for RegistrationHandler {
         &self,
         request: Request<SendActivationEmailRequest>,
     ) -> Result<Response<SendActivationEmailResponse>, Status> {
-        let deadline = deadline(&request);
-        let name = validate::user_name(request.into_inner().user)?;
+        let (deadline, caller) = (deadline(&request), caller(&request));
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let name = fields.user_name(request.user);
+        let call = fields.call(caller, &request.request_id);
+        let (Some(name), Some(call)) = (name, call) else { return Err(fields.refuse()) };
         let asked = status::resource(&name);
         self.calls
-            .run(deadline, |vestibule| async move { vestibule.send_activation_email(&name).await })
+            .run(deadline, |vestibule| async move { vestibule.send_activation_email(&name, &call).await })
             .await?
             .map_err(|error| status::issue_key(error, &asked))?;
         Ok(Response::new(SendActivationEmailResponse {}))
@@ -162,14 +168,17 @@ impl RegistrationService for RegistrationHandler {
         &self,
         request: Request<CreateRegistrationProfileRequest>,
     ) -> Result<Response<CreateRegistrationProfileResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
-        let user_id = validate::user_id(&request.user_id)?;
+        let mut fields = Fields::default();
+        let user_id = fields.check("user_id", UserId::parse(&request.user_id));
+        let call = fields.call(caller, &request.request_id);
+        let (Some(user_id), Some(call)) = (user_id, call) else { return Err(fields.refuse()) };
         let send_email = request.send_email.unwrap_or(true);
         let created = self
             .calls
             .run(deadline, |vestibule| async move {
-                vestibule.create_registration_profile(user_id, send_email).await
+                vestibule.create_registration_profile(user_id, send_email, &call).await
             })
             .await?
             .map_err(|error| status::create_registration_profile(error, user_id))?;

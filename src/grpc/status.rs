@@ -4,7 +4,9 @@
 
 mod email_addresses;
 mod events;
+mod mails;
 mod passwords;
+mod requests;
 mod users;
 
 use std::{collections::HashMap, error::Error, time::Duration};
@@ -15,7 +17,9 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 pub use email_addresses::*;
 pub use events::*;
+pub use mails::*;
 pub use passwords::*;
+use requests::{mail_limit, request};
 pub use users::*;
 
 use super::{front, proto::ErrorReason};
@@ -61,6 +65,8 @@ pub fn create_inactive_user(
             ErrorDetails::with_resource_info(USER, username.as_str(), "", "An equal username is in use."),
         ),
         CreateInactiveUserError::EmailTaken => email_taken(email),
+        CreateInactiveUserError::Request(error) => request(&error),
+        CreateInactiveUserError::MailLimit(reached) => mail_limit(reached),
         CreateInactiveUserError::Overloaded(Overloaded) => overloaded(),
         CreateInactiveUserError::Clock(error) => clock(error),
         CreateInactiveUserError::Template(error) => template(&error),
@@ -93,6 +99,8 @@ pub fn issue_key(error: IssueKeyError, asked: &str) -> Status {
         IssueKeyError::UserNotFound => user_not_found(asked),
         IssueKeyError::ProfileNotFound => profile_not_found(asked),
         IssueKeyError::Key(refusal) => key_refused(refusal),
+        IssueKeyError::Request(error) => request(&error),
+        IssueKeyError::MailLimit(reached) => mail_limit(reached),
         IssueKeyError::Template(error) => template(&error),
         IssueKeyError::Storage(error) => storage(&error),
     }
@@ -123,6 +131,8 @@ pub fn create_registration_profile(error: CreateRegistrationProfileError, user_i
             ),
         ),
         CreateRegistrationProfileError::Key(refusal) => key_refused(refusal),
+        CreateRegistrationProfileError::Request(error) => request(&error),
+        CreateRegistrationProfileError::MailLimit(reached) => mail_limit(reached),
         CreateRegistrationProfileError::Template(error) => template(&error),
         CreateRegistrationProfileError::Storage(error) => storage(&error),
     }
@@ -389,13 +399,16 @@ mod tests {
         domain::{
             Invalid,
             event_log::{LogId, Position},
+            mail::MailId,
+            mail_limit::{MailLimit, MailLimitReached},
             user_email_address::{AddressRefusal, VerificationRefusal},
         },
         hashing::Overloaded,
         operations::{
-            ActivateUserError, DeleteUserError, DisableUserError, EmailAddressError, EnableUserError,
-            GetUserError, ListEmailAddressesError, ListEventsError, ListUsersError, RecordLoginError,
-            Reference, SetPasswordError, VerifyEmailAddressError, VerifyPasswordError,
+            ActivateUserError, DeleteUserError, DisableUserError, DiscardMailError, EmailAddressError,
+            EnableUserError, GetMailError, GetUserError, ListEmailAddressesError, ListEventsError,
+            ListMailsError, ListUsersError, RecordLoginError, Reference, RequestError, RetryMailError,
+            SetPasswordError, VerifyEmailAddressError, VerifyPasswordError,
         },
     };
 
@@ -431,6 +444,10 @@ mod tests {
         ClockError::Suspect { service_time: at(61), reference: Reference::Database, reference_time: at(0) }
     }
 
+    fn mail_limit_reached() -> MailLimitReached {
+        MailLimitReached { limit: MailLimit::Address, wait: chrono::TimeDelta::seconds(9) }
+    }
+
     fn refusals() -> [KeyRefusal; 4] {
         [
             KeyRefusal::Disabled,
@@ -451,6 +468,9 @@ mod tests {
             ("UnknownSite", CreateInactiveUserError::UnknownSite),
             ("UsernameTaken", CreateInactiveUserError::UsernameTaken),
             ("EmailTaken", CreateInactiveUserError::EmailTaken),
+            ("Request Reused", CreateInactiveUserError::Request(RequestError::Reused)),
+            ("Request Storage", CreateInactiveUserError::Request(unavailable().into())),
+            ("MailLimit", CreateInactiveUserError::MailLimit(mail_limit_reached())),
             ("Overloaded", CreateInactiveUserError::Overloaded(Overloaded)),
             ("Clock Suspect", CreateInactiveUserError::Clock(suspect())),
             ("Clock Storage", CreateInactiveUserError::Clock(unavailable().into())),
@@ -482,6 +502,8 @@ mod tests {
         for (variant, error) in [
             ("UserNotFound", IssueKeyError::UserNotFound),
             ("ProfileNotFound", IssueKeyError::ProfileNotFound),
+            ("Request Reused", IssueKeyError::Request(RequestError::Reused)),
+            ("MailLimit", IssueKeyError::MailLimit(mail_limit_reached())),
             ("Template", IssueKeyError::Template(template_error())),
             ("Storage", IssueKeyError::Storage(conflict())),
         ] {
@@ -497,6 +519,8 @@ mod tests {
         for (variant, error) in [
             ("UserNotFound", CreateRegistrationProfileError::UserNotFound),
             ("ProfileExists", CreateRegistrationProfileError::ProfileExists),
+            ("Request Reused", CreateRegistrationProfileError::Request(RequestError::Reused)),
+            ("MailLimit", CreateRegistrationProfileError::MailLimit(mail_limit_reached())),
             ("Template", CreateRegistrationProfileError::Template(template_error())),
             ("Storage", CreateRegistrationProfileError::Storage(unavailable())),
         ] {
@@ -517,6 +541,7 @@ mod tests {
         of_users(&mut add);
         of_email_addresses(&mut add);
         of_events(&mut add);
+        of_mails(&mut add);
         let violations = || vec![("username".to_owned(), "must not be empty".to_owned())];
         add("any", "invalid request", invalid_request(violations()));
         add("any", "password", password_rejected(violations()));
@@ -624,6 +649,20 @@ mod tests {
         let verify = verify_email_address;
         add("VerifyEmailAddress", "UnknownKey", verify(VerifyEmailAddressError::UnknownKey));
         add("VerifyEmailAddress", "Storage", verify(VerifyEmailAddressError::Storage(conflict())));
+    }
+
+    /// Those of MailService.
+    fn of_mails(add: &mut impl FnMut(&str, &str, Status)) {
+        let id = MailId(uuid::Uuid::nil());
+        add("ListMails", "Storage", list_mails(ListMailsError::Storage(unavailable())));
+        add("GetMail", "MailNotFound", get_mail(GetMailError::MailNotFound, id));
+        add("GetMail", "Storage", get_mail(GetMailError::Storage(unavailable()), id));
+        add("RetryMail", "MailNotFound", retry_mail(RetryMailError::MailNotFound, id));
+        add("RetryMail", "Finished", retry_mail(RetryMailError::Finished, id));
+        add("RetryMail", "Storage", retry_mail(RetryMailError::Storage(unavailable()), id));
+        add("DiscardMail", "MailNotFound", discard_mail(DiscardMailError::MailNotFound, id));
+        add("DiscardMail", "Delivered", discard_mail(DiscardMailError::Delivered, id));
+        add("DiscardMail", "Storage", discard_mail(DiscardMailError::Storage(unavailable()), id));
     }
 
     fn reason_of(status: &Status) -> String {

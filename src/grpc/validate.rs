@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use super::{
+    caller::Caller,
     proto::{
         self, UnverifiedFilter, get_user_request, send_activation_email_request, verify_password_request,
     },
@@ -12,9 +13,11 @@ use crate::domain::{
     Invalid, Timestamp,
     email_address::{EmailAddress, EmailDomain},
     event_log::{Position, Start},
+    mail::MailState,
     password::Password,
     password_policy::PasswordPolicy,
     policy,
+    request::{Call, RequestId},
     site::SiteId,
     unverified,
     user::{UserId, UserName, UserState},
@@ -83,6 +86,13 @@ impl Fields {
         let checked = self.check("password", policy.check(&password, username, email));
         self.password_rejected |= checked.is_none();
         checked.map(|()| Some(password))
+    }
+
+    /// Who makes a call, and the id that it is to be known by.
+    pub fn call(&mut self, caller: Caller, request_id: &str) -> Option<Call> {
+        let present = Some(request_id).filter(|id| !id.is_empty());
+        let request_id = self.check_optional("request_id", present, RequestId::parse)?;
+        Some(Call { caller: caller.into_name(), request_id })
     }
 
     /// The status that names all of them.
@@ -211,6 +221,17 @@ pub fn user_state(state: i32) -> Result<Option<UserState>, Invalid> {
 /// Where a reader of events begins, by the position that it names.
 pub fn start(after: &str) -> Result<Start, Invalid> {
     if after.is_empty() { Ok(Start::Oldest) } else { Position::parse(after).map(Start::After) }
+}
+
+/// The state of a mail that a condition names; `None` where it is unspecified.
+pub fn mail_state(state: i32) -> Result<Option<MailState>, Invalid> {
+    match proto::MailState::try_from(state) {
+        Ok(proto::MailState::Unspecified) => Ok(None),
+        Ok(proto::MailState::Queued) => Ok(Some(MailState::Queued)),
+        Ok(proto::MailState::Delivered) => Ok(Some(MailState::Delivered)),
+        Ok(proto::MailState::Discarded) => Ok(Some(MailState::Discarded)),
+        Err(_) => Err(Invalid::new("must be one of MailState's values, or unspecified for all")),
+    }
 }
 
 /// An instant of the years 1 to 9999, cut to the microsecond (X21).

@@ -1,19 +1,21 @@
-//! CreateInactiveUser: R1 to R6, X2, X6 to X9, X22.
+//! CreateInactiveUser: R1 to R6, X2, X6 to X10, X22.
 
-use super::{ClockError, Vestibule};
+use super::{ClockError, RequestError, Vestibule, once::Once};
 use crate::{
     domain::{
         Timestamp,
         activation_key::ActivationKey,
         email_address::EmailAddress,
+        mail_limit::MailLimitReached,
         password::Password,
+        request::Call,
         site::SiteId,
         user::{User, UserId},
         username::Username,
     },
     hashing::Overloaded,
     random,
-    repository::{NewRegistration, RegisterRefusal, StorageError},
+    repository::{NewRegistration, RegisterRefusal, RequestRecord, StorageError},
     templates::TemplateError,
 };
 
@@ -30,6 +32,8 @@ pub struct CreateInactiveUser {
     pub send_email: bool,
     /// The site; the first one if absent.
     pub site: Option<SiteId>,
+    /// Who asks for it.
+    pub call: Call,
 }
 
 /// What was registered.
@@ -39,7 +43,7 @@ pub struct InactiveUser {
     pub user: User,
     /// When the key expires.
     pub expire_time: Timestamp,
-    /// The key, only if it was not mailed (X2).
+    /// The key, only if it was not mailed (X2), and not when the request was done before (X10).
     pub activation_key: Option<ActivationKey>,
 }
 
@@ -55,6 +59,12 @@ pub enum CreateInactiveUserError {
     /// Somebody has verified the address.
     #[error("another user has verified the email address")]
     EmailTaken,
+    /// The request was made before, for something else.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Too many mails were asked for.
+    #[error(transparent)]
+    MailLimit(#[from] MailLimitReached),
     /// Too many passwords wait to be hashed.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -75,13 +85,18 @@ impl Vestibule {
         &self,
         request: CreateInactiveUser,
     ) -> Result<InactiveUser, CreateInactiveUserError> {
+        let once = request.once();
+        // Before the password is hashed: a repetition costs no hash.
+        if let Some(done) = self.find_done(&once).await? {
+            return Ok(answer_again(&request, &done)?);
+        }
         let site = match &request.site {
             Some(id) => self.sites.find(id),
             None => self.sites.first(),
         };
         let site = site.ok_or(CreateInactiveUserError::UnknownSite)?;
-        let password_hash = match request.password {
-            Some(password) => Some(self.hasher.hash(password).await?),
+        let password_hash = match &request.password {
+            Some(password) => Some(self.hasher.hash(password.clone()).await?),
             None => None,
         };
         let now = self.clock.now();
@@ -93,10 +108,21 @@ impl Vestibule {
         } else {
             None
         };
+        let counters = match mail {
+            Some(_) => self.counters_of_mail(request.email.as_str(), &request.call.caller),
+            None => Vec::new(),
+        };
+        let user_id = UserId(random::uuid_v7(&*self.random, now));
+        let record = self.request_record(&once, now).map(|record| RequestRecord {
+            user_id: Some(user_id),
+            expire_time: Some(expire_time),
+            site: Some(site.id.clone()),
+            ..record
+        });
         let registration = NewRegistration {
-            user_id: UserId(random::uuid_v7(&*self.random, now)),
-            username: request.username,
-            email: request.email,
+            user_id,
+            username: request.username.clone(),
+            email: request.email.clone(),
             password_hash,
             site: site.id.clone(),
             digest: key.digest(),
@@ -104,19 +130,49 @@ impl Vestibule {
             expire_time,
             mail,
             give_way: false,
+            request: record,
+            counters,
         };
         let mut outcome = self.repository.register(&registration).await?;
         if outcome == Err(RegisterRefusal::UsernameExpired) {
             self.check_clock(now).await?;
             outcome = self.repository.register(&NewRegistration { give_way: true, ..registration }).await?;
         }
-        let user = outcome.map_err(|refusal| match refusal {
-            RegisterRefusal::UsernameTaken | RegisterRefusal::UsernameExpired => {
-                CreateInactiveUserError::UsernameTaken
+        let user = match outcome {
+            Ok(user) => user,
+            Err(RegisterRefusal::RequestDone) => {
+                let done = self.expect_done(&once).await?;
+                return Ok(answer_again(&request, &done)?);
             }
-            RegisterRefusal::EmailTaken => CreateInactiveUserError::EmailTaken,
-        })?;
+            Err(RegisterRefusal::UsernameTaken | RegisterRefusal::UsernameExpired) => {
+                return Err(CreateInactiveUserError::UsernameTaken);
+            }
+            Err(RegisterRefusal::EmailTaken) => return Err(CreateInactiveUserError::EmailTaken),
+            Err(RegisterRefusal::MailLimit(reached)) => return Err(reached.into()),
+        };
         self.mail_queued.notify_one();
         Ok(InactiveUser { user, expire_time, activation_key: (!request.send_email).then_some(key) })
     }
+}
+
+impl CreateInactiveUser {
+    /// What a repetition must ask for again.
+    fn once(&self) -> Once {
+        Once::new(&self.call, "CreateInactiveUser")
+            .with(Some(self.username.as_str()))
+            .with(Some(self.email.as_str()))
+            .with(self.password.as_ref().map(Password::expose))
+            .with(Some([u8::from(self.send_email)]))
+            .with(self.site.as_ref().map(SiteId::as_str))
+    }
+}
+
+/// What a request was answered that is made again, but for the key: whatever became of the user since.
+fn answer_again(request: &CreateInactiveUser, done: &RequestRecord) -> Result<InactiveUser, StorageError> {
+    let (Some(id), Some(expire_time), Some(site)) = (done.user_id, done.expire_time, done.site.clone())
+    else {
+        return Err(StorageError::Corrupt("a request's record"));
+    };
+    let user = User::registered(id, &request.username, &request.email, site, done.create_time, expire_time);
+    Ok(InactiveUser { user, expire_time, activation_key: None })
 }

@@ -1,14 +1,15 @@
 //! What SendActivationEmail and ReissueActivationKey have in common: a further key within the window (R14, X15).
 
-use super::Vestibule;
+use super::{RequestError, Vestibule};
 use crate::{
     domain::{
         Timestamp,
         activation_key::ActivationKey,
+        mail_limit::MailLimitReached,
         profile::{KeyRefusal, refuse_key},
         user::User,
     },
-    repository::{IssueKeyRefusal, KeyIssue, StorageError},
+    repository::{IssueKeyRefusal, KeyIssue, RequestRecord, StorageError},
     templates::TemplateError,
 };
 
@@ -19,6 +20,14 @@ pub struct IssuedKey {
     pub activation_key: ActivationKey,
     /// When it expires, with the user's earlier keys.
     pub expire_time: Timestamp,
+}
+
+/// Who has a key mailed.
+pub(super) struct Mailing {
+    /// The caller's name.
+    pub(super) caller: String,
+    /// What is remembered of the request.
+    pub(super) request: Option<RequestRecord>,
 }
 
 /// Why no further key was issued.
@@ -33,6 +42,12 @@ pub enum IssueKeyError {
     /// The user or the window says no.
     #[error(transparent)]
     Key(#[from] KeyRefusal),
+    /// The request was done before, and perhaps for something else.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Too many mails were asked for.
+    #[error(transparent)]
+    MailLimit(#[from] MailLimitReached),
     /// The mail can't be rendered.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -42,21 +57,45 @@ pub enum IssueKeyError {
 }
 
 impl Vestibule {
-    /// Issues a further key to `user` as it was just found; the store checks again under a lock.
-    pub(super) async fn issue_key(&self, user: User, send_email: bool) -> Result<IssuedKey, IssueKeyError> {
+    /// Issues a further key to `user` as it was just found; the store checks again under a lock. `None` if the request
+    /// was done before.
+    pub(super) async fn issue_key(
+        &self,
+        user: User,
+        mailing: Option<Mailing>,
+    ) -> Result<Option<IssuedKey>, IssueKeyError> {
         let now = self.clock.now();
+        let (activation_key, mut issue) = self.further_key(&user, mailing.is_some(), now)?;
+        if let Some(Mailing { caller, request }) = mailing {
+            issue.counters = self.counters_of_mail(&issue.email, &caller);
+            issue.request = request;
+        }
+        let user = match self.repository.issue_key(&issue).await? {
+            Ok(user) => user,
+            Err(IssueKeyRefusal::RequestDone) => return Ok(None),
+            Err(IssueKeyRefusal::UserNotFound) => return Err(IssueKeyError::UserNotFound),
+            Err(IssueKeyRefusal::ProfileNotFound) => return Err(IssueKeyError::ProfileNotFound),
+            Err(IssueKeyRefusal::Key(refusal)) => return Err(refusal.into()),
+            Err(IssueKeyRefusal::MailLimit(reached)) => return Err(reached.into()),
+        };
+        self.mail_queued.notify_one();
+        let expire_time = user.profile.ok_or(IssueKeyError::ProfileNotFound)?.expire_time;
+        Ok(Some(IssuedKey { activation_key, expire_time }))
+    }
+
+    /// A further key for a user who can have one, as far as is known without the store.
+    pub(super) fn further_key(
+        &self,
+        user: &User,
+        send_email: bool,
+        now: Timestamp,
+    ) -> Result<(ActivationKey, KeyIssue), IssueKeyError> {
         let profile = user.profile.ok_or(IssueKeyError::ProfileNotFound)?;
         // The store alone knows whether the address is taken, and asks again for all the rest.
-        refuse_key(&user, false, now)?;
-        let activation_key = self.generate_key(&user.username);
-        let issue = self.key_issue(&user, &activation_key, profile.expire_time, send_email, now)?;
-        self.repository.issue_key(&issue).await?.map_err(|refusal| match refusal {
-            IssueKeyRefusal::UserNotFound => IssueKeyError::UserNotFound,
-            IssueKeyRefusal::ProfileNotFound => IssueKeyError::ProfileNotFound,
-            IssueKeyRefusal::Key(refusal) => IssueKeyError::Key(refusal),
-        })?;
-        self.mail_queued.notify_one();
-        Ok(IssuedKey { activation_key, expire_time: profile.expire_time })
+        refuse_key(user, false, now)?;
+        let key = self.generate_key(&user.username);
+        let issue = self.key_issue(user, &key, profile.expire_time, send_email, now)?;
+        Ok((key, issue))
     }
 
     /// A key for the address that is stored, with its mail if it is to be mailed.
@@ -75,6 +114,7 @@ impl Vestibule {
             }
             Some(_) | None => None,
         };
-        Ok(KeyIssue { user_id: user.id, email: user.email.clone(), digest: key.digest(), mail, now })
+        let (user_id, email) = (user.id, user.email.clone());
+        Ok(KeyIssue { user_id, email, digest: key.digest(), mail, now, request: None, counters: Vec::new() })
     }
 }

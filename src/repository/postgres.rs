@@ -2,11 +2,15 @@
 
 mod email_addresses;
 mod event_log;
+mod keys;
+mod mail_counts;
+mod mails;
 mod outbox;
 mod page;
 mod passwords;
 mod pool;
 mod registrations;
+mod requests;
 mod unverified;
 mod users;
 mod verifications;

@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 
-use super::StorageError;
+use super::{RequestRecord, StorageError};
 use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
     email_address::EmailAddress,
     mail::{MailState, NewMail},
+    mail_limit::{MailCounter, MailLimitReached},
     password::PasswordHash,
-    profile::{KeyRefusal, RegistrationProfile},
+    profile::KeyRefusal,
     site::SiteId,
-    user::{User, UserId, UserState},
+    user::{User, UserId},
     username::Username,
 };
 
@@ -43,6 +44,10 @@ pub trait Registrations {
     /// Adds a key to a pending user within the window, which does not move, and queues the mail if there is one.
     /// Keys beyond the newest five are deleted (R14, X15).
     async fn issue_key(&self, issue: &KeyIssue) -> Result<Result<User, IssueKeyRefusal>, StorageError>;
+
+    /// Adds a key to each of several users, as `issue_key` does, all in one transaction, and passes over whoever can't
+    /// have one (X23). Returns how many got one.
+    async fn issue_keys(&self, issues: &KeyIssues) -> Result<Result<u32, IssueKeysRefusal>, StorageError>;
 
     /// Gives a pending user without a profile one, with its first key, and queues the mail if there is one (R13).
     async fn create_profile(
@@ -80,28 +85,17 @@ pub struct NewRegistration {
     pub mail: Option<NewMail>,
     /// Whether a holder of the username whose window is over is deleted.
     pub give_way: bool,
+    /// What is remembered of the request that it was asked for with.
+    pub request: Option<RequestRecord>,
+    /// What its mail is counted as.
+    pub counters: Vec<MailCounter>,
 }
 
 impl NewRegistration {
     /// The user that the registration makes.
     pub fn user(&self) -> User {
-        User {
-            id: self.user_id,
-            username: self.username.as_str().to_owned(),
-            email: self.email.as_str().to_owned(),
-            email_verified: false,
-            state: UserState::Pending,
-            create_time: self.now,
-            activate_time: None,
-            disable_time: None,
-            last_login_time: None,
-            site: self.site.clone(),
-            profile: Some(RegistrationProfile {
-                issue_time: self.now,
-                expire_time: self.expire_time,
-                activate_time: None,
-            }),
-        }
+        let site = self.site.clone();
+        User::registered(self.user_id, &self.username, &self.email, site, self.now, self.expire_time)
     }
 }
 
@@ -127,6 +121,23 @@ pub struct KeyIssue {
     pub digest: KeyDigest,
     /// The mail that carries it, unless the caller delivers it.
     pub mail: Option<NewMail>,
+    /// The present instant.
+    pub now: Timestamp,
+    /// What is remembered of the request that it was asked for with.
+    pub request: Option<RequestRecord>,
+    /// What its mail is counted as.
+    pub counters: Vec<MailCounter>,
+}
+
+/// Further keys for the users who claim one address.
+#[derive(Debug, Clone)]
+pub struct KeyIssues {
+    /// The keys, none with a request of its own; whoever's counters are full is passed over.
+    pub issues: Vec<KeyIssue>,
+    /// What is remembered of the request that they were asked for with.
+    pub request: Option<RequestRecord>,
+    /// What the asking is counted as, whoever claims the address.
+    pub counters: Vec<MailCounter>,
     /// The present instant.
     pub now: Timestamp,
 }
@@ -178,6 +189,10 @@ pub enum RegisterRefusal {
     UsernameExpired,
     /// Somebody has verified the address.
     EmailTaken,
+    /// The request was done before.
+    RequestDone,
+    /// Too many mails were asked for.
+    MailLimit(MailLimitReached),
 }
 
 /// Why nobody was activated.
@@ -207,6 +222,19 @@ pub enum IssueKeyRefusal {
     ProfileNotFound,
     /// The user or the window says no.
     Key(KeyRefusal),
+    /// The request was done before.
+    RequestDone,
+    /// Too many mails were asked for.
+    MailLimit(MailLimitReached),
+}
+
+/// Why no keys were issued, whoever claims the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueKeysRefusal {
+    /// The request was done before.
+    RequestDone,
+    /// Too many mails were asked for.
+    MailLimit(MailLimitReached),
 }
 
 /// Why no profile was created.
@@ -218,4 +246,8 @@ pub enum CreateProfileRefusal {
     Key(KeyRefusal),
     /// The user has a profile.
     ProfileExists,
+    /// The request was done before.
+    RequestDone,
+    /// Too many mails were asked for.
+    MailLimit(MailLimitReached),
 }

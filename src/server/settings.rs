@@ -23,6 +23,7 @@ use crate::{
     config::{self, ConfigError, Sender, Settings},
     domain::{
         Invalid,
+        mail_limit::MailLimits,
         password_policy::{PasswordPolicy, PasswordProfile},
         policy::ActivationDays,
         site::{Site, SiteId, Sites},
@@ -163,6 +164,7 @@ pub fn vestibule(
         usernames: username_policy(settings)?,
         max_email_addresses: MaxEmailAddresses::new(settings.registration.max_email_addresses)
             .ok_or_else(|| ConfigError("registration.max_email_addresses must be 1 to 100".to_owned()))?,
+        mail_limits: mail_limits(settings),
         mail_queued: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),
@@ -247,6 +249,17 @@ fn make_keyring(file: &Path, random: &dyn Random) -> io::Result<()> {
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// How many mails may be asked for; 0 is no limit.
+fn mail_limits(settings: &Settings) -> MailLimits {
+    let limits = &settings.mail.limits;
+    let limit = |most: u32| (most > 0).then_some(most);
+    MailLimits {
+        per_address: limit(limits.per_address_per_hour),
+        per_caller: limit(limits.per_caller_per_hour),
+        total: limit(limits.total_per_hour),
     }
 }
 

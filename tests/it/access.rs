@@ -24,12 +24,13 @@ use vestibule::grpc::proto::{
 use crate::support::server::{Client, Database, TestServer, eventually, refused};
 
 /// What has a state of its own, the whole server first.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     "vestibule.v1.EmailAddressService",
     "vestibule.v1.RegistrationService",
     "vestibule.v1.UserService",
     "vestibule.v1.EventService",
+    "vestibule.v1.MailService",
 ];
 
 #[tokio::test]

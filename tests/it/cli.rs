@@ -3,6 +3,7 @@
 mod development;
 mod events;
 mod logs;
+mod mails;
 mod purging;
 mod serving;
 mod settings;
@@ -26,6 +27,9 @@ on_each_store! {
         r15_the_command_purges_what_the_call_would,
         x18_a_dry_run_deletes_nobody,
         x18_a_purge_that_fails_tells_who_went_before,
+    ]
+    mails: [
+        a_mail_is_listed_shown_sent_and_given_up_by_hand,
     ]
     users: [
         users_are_listed_in_every_form,

@@ -8,7 +8,9 @@ pub mod event_log;
 mod events;
 mod finding;
 mod holding;
+mod limits;
 mod listing;
+mod mails;
 mod numbering;
 pub mod outbox;
 mod passwords;
@@ -17,6 +19,7 @@ mod profiles;
 mod purging;
 mod racing;
 mod registering;
+mod requests;
 mod schema;
 pub mod store;
 mod switching;
@@ -225,6 +228,36 @@ contract! {
         u3_users_are_listed_by_prefix_in_the_order_of_usernames,
         u4_pages_of_users_of_any_size_show_everybody_once,
         u4_a_prefix_in_a_rare_state_examines_a_bounded_number_of_rows,
+    ]
+    mails: [
+        a_mail_is_shown_whole_but_for_its_text,
+        u4_mails_are_listed_by_every_condition_page_by_page,
+        a_retry_makes_a_queued_mail_due_and_nothing_later,
+        x20_a_mail_discarded_by_hand_is_erased_and_told_of_once,
+        only_what_carries_an_activation_key_is_told_of_as_failed,
+        a_worker_settles_nothing_that_was_discarded_under_it,
+    ]
+    limits: [
+        what_is_beyond_a_limit_is_refused_and_changes_nothing,
+        what_is_refused_for_something_else_is_not_counted,
+        a_mail_is_counted_for_an_hour_and_told_until_when,
+        a_count_outlives_its_user_and_tells_nothing_of_it,
+        a_count_goes_on_under_another_key,
+        a_count_is_the_sum_of_its_rows,
+        x23_whose_address_has_had_its_mails_is_passed_over_in_silence,
+        of_fifty_mails_to_one_address_at_once_as_many_go_as_may,
+        the_oldest_counts_are_forgotten_and_limited,
+    ]
+    requests: [
+        x10_a_registration_is_done_once_and_remembered_whole,
+        x10_only_what_was_done_is_remembered,
+        x10_whoever_gives_way_does_so_once,
+        x10_a_key_is_issued_and_a_profile_created_once,
+        x23_keys_for_several_users_pass_over_whoever_can_have_none,
+        x10_equal_ids_of_two_callers_are_two_requests,
+        x10_a_record_outlives_its_user_and_holds_nothing_of_it_but_id_and_times,
+        x10_the_oldest_requests_are_forgotten_first_and_limited,
+        x10_of_fifty_calls_with_one_id_one_is_done,
     ]
     events: [
         x5_an_act_that_cannot_be_told_of_is_not_done,

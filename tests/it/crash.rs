@@ -1,5 +1,7 @@
 //! A server that is killed while it registers and mails: what it has acknowledged is there, and every mail arrives.
 
+mod retries;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

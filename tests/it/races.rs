@@ -3,6 +3,7 @@
 mod activating;
 mod purging;
 mod registering;
+mod requests;
 
 use std::{future::Future, sync::Arc};
 

@@ -5,9 +5,12 @@ pub mod deadlines;
 mod errors;
 mod expiry;
 mod keys;
+mod limits;
 mod listing;
+mod mails;
 mod passwords;
 mod purging;
+mod requests;
 mod storage;
 mod users;
 
@@ -82,6 +85,28 @@ on_each_store! {
         a_hash_whose_parameters_have_risen_is_replaced_and_one_of_ours_is_not,
         x17_logins_at_once_that_replace_one_hash_all_succeed,
         a_stored_hash_that_asks_for_too_much_lets_nobody_in,
+    ]
+    mails: [
+        a_mail_that_waits_is_shown_without_its_text_and_sent_when_asked_for,
+        a_mail_that_is_discarded_never_leaves,
+        u4_mails_are_listed_page_by_page_and_a_token_continues_one_query,
+        a_mail_that_is_not_there_is_named,
+    ]
+    limits: [
+        ten_mails_in_an_hour_go_to_one_address_whoever_comes_and_goes,
+        x23_an_address_is_refused_alike_whether_somebody_claims_it_or_not,
+        a_caller_and_all_together_are_limited_if_the_settings_say_so,
+        a_repetition_and_what_has_no_limit_are_not_counted,
+    ]
+    requests: [
+        x10_a_registration_answers_as_it_did_whatever_became_of_the_user,
+        x10_a_repetition_costs_no_hash,
+        x10_other_fields_or_another_call_are_refused,
+        x10_a_failure_is_not_remembered,
+        x2_x10_no_key_is_returned_twice,
+        x10_a_mail_is_sent_once_to_a_user_and_to_every_claim,
+        x10_a_request_is_remembered_for_a_day,
+        x10_a_repetition_is_known_while_the_keyring_is_rotated,
     ]
     deadlines: [
         a_deadline_that_passes_is_told_and_the_call_carried_out,

@@ -110,9 +110,9 @@ WITH concerned AS (
     WHERE id = $1 AND claim_token = $2 AND user_id IN (SELECT id FROM concerned)
     RETURNING id, user_id, kind
 ), new_event AS (
-    -- A reminder carries an activation key, too.
+    -- The others carry an activation key, also one whose kind can't be read.
     INSERT INTO events (kind, create_time, user_id, mail_id)
-    SELECT $6, $3, user_id, id FROM finished WHERE kind IN ('activation', 'reminder')
+    SELECT $6, $3, user_id, id FROM finished WHERE kind NOT IN ('email_verification', 'primary_email_changed')
 )
 SELECT id FROM finished";
 

@@ -2,23 +2,27 @@
 //! on a fresh snapshot.
 
 use async_trait::async_trait;
-use sqlx::{Executor, Postgres, Row as _};
+use sqlx::Row as _;
 
 use super::{
-    PostgresRepository, Transaction, lock_user, outbox::insert_mail, storage_error, user, user_columns,
+    PostgresRepository, Transaction,
+    keys::{insert_key, is_taken, issue_each, issue_one},
+    lock_user,
+    mail_counts::count_mail,
+    requests::remember,
+    storage_error, user, user_columns,
 };
 use crate::{
     domain::{
         activation_key::KeyDigest,
         password::PasswordHash,
-        policy,
         profile::refuse_key,
         user::{User, UserId, UserState},
     },
     repository::{
-        ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
-        NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations, StorageError,
-        unverified::purgeable,
+        ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,
+        KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
+        Registrations, StorageError, unverified::purgeable,
     },
 };
 
@@ -32,9 +36,20 @@ impl Registrations for PostgresRepository {
         registration: &NewRegistration,
     ) -> Result<Result<User, RegisterRefusal>, StorageError> {
         for _ in 0..ATTEMPTS {
-            if insert(&self.pool, registration).await? {
+            let mut transaction = self.begin("BEGIN").await?;
+            if !remember(&mut transaction, registration.request.as_ref()).await? {
+                return Ok(Err(RegisterRefusal::RequestDone));
+            }
+            if let Err(reached) =
+                count_mail(&mut transaction, &registration.counters, registration.now).await?
+            {
+                return Ok(Err(RegisterRefusal::MailLimit(reached)));
+            }
+            if insert(&mut transaction, registration).await? {
+                transaction.commit().await.map_err(storage_error)?;
                 return Ok(Ok(registration.user()));
             }
+            transaction.rollback().await.map_err(storage_error)?;
             match self.look_for_refusal(registration).await? {
                 Holder::Verified => return Ok(Err(RegisterRefusal::EmailTaken)),
                 Holder::Keeps => return Ok(Err(RegisterRefusal::UsernameTaken)),
@@ -43,9 +58,17 @@ impl Registrations for PostgresRepository {
                 }
                 Holder::GivesWay(holder) => {
                     let mut transaction = self.begin("BEGIN").await?;
+                    if !remember(&mut transaction, registration.request.as_ref()).await? {
+                        return Ok(Err(RegisterRefusal::RequestDone));
+                    }
+                    if let Err(reached) =
+                        count_mail(&mut transaction, &registration.counters, registration.now).await?
+                    {
+                        return Ok(Err(RegisterRefusal::MailLimit(reached)));
+                    }
                     // Whether it still gives way, the deletion checks; if not, the insertion fails again.
                     give_way(&mut transaction, holder, registration).await?;
-                    if insert(&mut *transaction, registration).await? {
+                    if insert(&mut transaction, registration).await? {
                         transaction.commit().await.map_err(storage_error)?;
                         return Ok(Ok(registration.user()));
                     }
@@ -101,19 +124,30 @@ impl Registrations for PostgresRepository {
 
     async fn issue_key(&self, issue: &KeyIssue) -> Result<Result<User, IssueKeyRefusal>, StorageError> {
         let mut transaction = self.begin("BEGIN").await?;
-        let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
-            return Ok(Err(IssueKeyRefusal::UserNotFound));
-        };
-        if user.profile.is_none() {
-            return Ok(Err(IssueKeyRefusal::ProfileNotFound));
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(IssueKeyRefusal::RequestDone));
         }
-        let email_taken = is_taken(&mut transaction, &user).await?;
-        if let Err(refusal) = refuse_key(&user, email_taken, issue.now) {
-            return Ok(Err(IssueKeyRefusal::Key(refusal)));
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(IssueKeyRefusal::MailLimit(reached)));
         }
-        insert_key(&mut transaction, &user, issue).await?;
+        let issued = issue_one(&mut transaction, issue).await?;
+        if issued.is_ok() {
+            transaction.commit().await.map_err(storage_error)?;
+        }
+        Ok(issued)
+    }
+
+    async fn issue_keys(&self, issues: &KeyIssues) -> Result<Result<u32, IssueKeysRefusal>, StorageError> {
+        let mut transaction = self.begin("BEGIN").await?;
+        if !remember(&mut transaction, issues.request.as_ref()).await? {
+            return Ok(Err(IssueKeysRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issues.counters, issues.now).await? {
+            return Ok(Err(IssueKeysRefusal::MailLimit(reached)));
+        }
+        let issued = issue_each(&mut transaction, issues).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(Ok(user))
+        Ok(Ok(issued))
     }
 
     async fn create_profile(
@@ -122,6 +156,12 @@ impl Registrations for PostgresRepository {
     ) -> Result<Result<User, CreateProfileRefusal>, StorageError> {
         let mut transaction = self.begin("BEGIN").await?;
         let issue = &profile.issue;
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(CreateProfileRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(CreateProfileRefusal::MailLimit(reached)));
+        }
         let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
             return Ok(Err(CreateProfileRefusal::UserNotFound));
         };
@@ -291,10 +331,7 @@ impl PostgresRepository {
 }
 
 /// Inserts the registration; false if a username or a verified address stood in the way.
-async fn insert(
-    executor: impl Executor<'_, Database = Postgres>,
-    registration: &NewRegistration,
-) -> Result<bool, StorageError> {
+async fn insert(transaction: &mut Transaction, registration: &NewRegistration) -> Result<bool, StorageError> {
     let mail = registration.mail.as_ref();
     let inserted: i64 = sqlx::query_scalar(REGISTER)
         .bind(registration.user_id.0)
@@ -311,7 +348,7 @@ async fn insert(
         .bind(mail.map(|mail| mail.kind.as_str()))
         .bind(mail.map(|mail| mail.sealed_text.as_slice()))
         .bind(mail.map(|mail| mail.expire_time))
-        .fetch_one(executor)
+        .fetch_one(&mut **transaction)
         .await
         .map_err(storage_error)?;
     Ok(inserted == 1)
@@ -336,47 +373,4 @@ async fn give_way(
     .await
     .map_err(storage_error)?;
     Ok(())
-}
-
-/// Whether another user has verified the user's primary address.
-async fn is_taken(transaction: &mut Transaction, user: &User) -> Result<bool, StorageError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM verified_email_addresses WHERE email = $1 AND user_id <> $2)",
-    )
-    .bind(&user.email)
-    .bind(user.id.0)
-    .fetch_one(&mut **transaction)
-    .await
-    .map_err(storage_error)
-}
-
-/// Adds a key to a user whose row is locked, drops the keys beyond the newest (X15), and queues the mail.
-async fn insert_key(
-    transaction: &mut Transaction,
-    user: &User,
-    issue: &KeyIssue,
-) -> Result<(), StorageError> {
-    if user.email != issue.email {
-        return Err(StorageError::Conflict("the user's address has changed".into()));
-    }
-    sqlx::query(
-        "DELETE FROM activation_keys WHERE digest IN (
-             SELECT digest FROM activation_keys WHERE user_id = $1 ORDER BY issue_time DESC, digest OFFSET $2
-         )",
-    )
-    .bind(user.id.0)
-    .bind(i64::from(policy::MAX_LIVE_KEYS) - 1)
-    .execute(&mut **transaction)
-    .await
-    .map_err(storage_error)?;
-    sqlx::query("INSERT INTO activation_keys (digest, user_id, email, issue_time) VALUES ($1, $2, $3, $4)")
-        .bind(issue.digest.as_bytes())
-        .bind(user.id.0)
-        .bind(&user.email)
-        .bind(issue.now)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
-    let Some(mail) = &issue.mail else { return Ok(()) };
-    insert_mail(transaction, user.id, &user.email, mail, issue.now).await
 }

@@ -103,9 +103,9 @@ impl Outbox for SqliteRepository {
         }
         if let Some(event) = event {
             sqlx::query(
-                // A reminder carries an activation key, too.
+                // The others carry an activation key, also one whose kind can't be read.
                 "INSERT INTO events (kind, create_time, user_id, mail_id)
-                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND kind IN ('activation', 'reminder')",
+                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND kind NOT IN ('email_verification', 'primary_email_changed')",
             )
             .bind(id.0)
             .bind(now.timestamp_micros())

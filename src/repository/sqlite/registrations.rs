@@ -4,21 +4,26 @@ use async_trait::async_trait;
 use sqlx::{Executor, Row as _, Sqlite, Transaction};
 
 use super::{
-    SqliteRepository, append_event, id, lock_user, outbox::insert_mail, storage_error, user, user_columns,
+    SqliteRepository, append_event, id,
+    keys::{insert_key, is_taken, issue_each, issue_one},
+    lock_user,
+    mail_counts::count_mail,
+    outbox::insert_mail,
+    requests::remember,
+    storage_error, user, user_columns,
 };
 use crate::{
     domain::{
         activation_key::KeyDigest,
         event::EventKind,
         password::PasswordHash,
-        policy,
         profile::refuse_key,
         user::{User, UserId, UserState},
     },
     repository::{
-        ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, KeyIssue, KeyStatus, MailCount,
-        NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal, Registrations, StorageError,
-        unverified::purgeable,
+        ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,
+        KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
+        Registrations, StorageError, unverified::purgeable,
     },
 };
 
@@ -29,6 +34,12 @@ impl Registrations for SqliteRepository {
         registration: &NewRegistration,
     ) -> Result<Result<User, RegisterRefusal>, StorageError> {
         let mut transaction = self.begin().await?;
+        if !remember(&mut transaction, registration.request.as_ref()).await? {
+            return Ok(Err(RegisterRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &registration.counters, registration.now).await? {
+            return Ok(Err(RegisterRefusal::MailLimit(reached)));
+        }
         match look_for_refusal(&mut transaction, registration).await? {
             Holder::Verified => return Ok(Err(RegisterRefusal::EmailTaken)),
             Holder::Keeps => return Ok(Err(RegisterRefusal::UsernameTaken)),
@@ -62,19 +73,30 @@ impl Registrations for SqliteRepository {
 
     async fn issue_key(&self, issue: &KeyIssue) -> Result<Result<User, IssueKeyRefusal>, StorageError> {
         let mut transaction = self.begin().await?;
-        let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
-            return Ok(Err(IssueKeyRefusal::UserNotFound));
-        };
-        if user.profile.is_none() {
-            return Ok(Err(IssueKeyRefusal::ProfileNotFound));
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(IssueKeyRefusal::RequestDone));
         }
-        let email_taken = is_taken(&mut transaction, &user).await?;
-        if let Err(refusal) = refuse_key(&user, email_taken, issue.now) {
-            return Ok(Err(IssueKeyRefusal::Key(refusal)));
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(IssueKeyRefusal::MailLimit(reached)));
         }
-        insert_key(&mut transaction, &user, issue).await?;
+        let issued = issue_one(&mut transaction, issue).await?;
+        if issued.is_ok() {
+            transaction.commit().await.map_err(storage_error)?;
+        }
+        Ok(issued)
+    }
+
+    async fn issue_keys(&self, issues: &KeyIssues) -> Result<Result<u32, IssueKeysRefusal>, StorageError> {
+        let mut transaction = self.begin().await?;
+        if !remember(&mut transaction, issues.request.as_ref()).await? {
+            return Ok(Err(IssueKeysRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issues.counters, issues.now).await? {
+            return Ok(Err(IssueKeysRefusal::MailLimit(reached)));
+        }
+        let issued = issue_each(&mut transaction, issues).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(Ok(user))
+        Ok(Ok(issued))
     }
 
     async fn create_profile(
@@ -83,6 +105,12 @@ impl Registrations for SqliteRepository {
     ) -> Result<Result<User, CreateProfileRefusal>, StorageError> {
         let mut transaction = self.begin().await?;
         let issue = &profile.issue;
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(CreateProfileRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(CreateProfileRefusal::MailLimit(reached)));
+        }
         let Some(user) = lock_user(&mut transaction, issue.user_id).await? else {
             return Ok(Err(CreateProfileRefusal::UserNotFound));
         };
@@ -330,48 +358,4 @@ async fn key_status(
     let Some(row) = row else { return Ok(None) };
     let email_taken = row.try_get("email_taken").map_err(storage_error)?;
     Ok(Some(KeyStatus { user: user(&row)?, email_taken }))
-}
-
-/// Whether another user has verified the user's primary address.
-async fn is_taken(transaction: &mut Transaction<'_, Sqlite>, user: &User) -> Result<bool, StorageError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM verified_email_addresses WHERE email = $1 AND user_id <> $2)",
-    )
-    .bind(&user.email)
-    .bind(user.id.0)
-    .fetch_one(&mut **transaction)
-    .await
-    .map_err(storage_error)
-}
-
-/// Adds a key to a user whose row is locked, drops the keys beyond the newest (X15), and queues the mail.
-async fn insert_key(
-    transaction: &mut Transaction<'_, Sqlite>,
-    user: &User,
-    issue: &KeyIssue,
-) -> Result<(), StorageError> {
-    if user.email != issue.email {
-        return Err(StorageError::Conflict("the user's address has changed".into()));
-    }
-    sqlx::query(
-        "DELETE FROM activation_keys WHERE digest IN (
-             SELECT digest FROM activation_keys WHERE user_id = $1
-             ORDER BY issue_time DESC, digest LIMIT -1 OFFSET $2
-         )",
-    )
-    .bind(user.id.0)
-    .bind(i64::from(policy::MAX_LIVE_KEYS) - 1)
-    .execute(&mut **transaction)
-    .await
-    .map_err(storage_error)?;
-    sqlx::query("INSERT INTO activation_keys (digest, user_id, email, issue_time) VALUES ($1, $2, $3, $4)")
-        .bind(issue.digest.as_bytes())
-        .bind(user.id.0)
-        .bind(&user.email)
-        .bind(issue.now.timestamp_micros())
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
-    let Some(mail) = &issue.mail else { return Ok(()) };
-    insert_mail(transaction, user.id, &user.email, mail, issue.now.timestamp_micros()).await
 }

@@ -93,6 +93,7 @@ async fn both_versions_list_every_service_and_lead_to_every_file_and_import() {
             "vestibule.v1.EmailAddressService",
             "vestibule.v1.EventService",
             "vestibule.v1.RegistrationService",
+            "vestibule.v1.MailService",
             "vestibule.v1.UserService",
         ];
         assert_eq!(listed, BTreeSet::from(all), "{version}");

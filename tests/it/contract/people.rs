@@ -97,6 +97,8 @@ pub fn registration_at(name: &str, address: &str, now: Timestamp) -> NewRegistra
         expire_time: now + window(),
         mail: Some(mail(now + window())),
         give_way: true,
+        request: None,
+        counters: Vec::new(),
     }
 }
 
@@ -107,7 +109,15 @@ pub fn activation(digest: KeyDigest, now: Timestamp) -> Activation {
 
 /// A further key for a user, not mailed.
 pub fn issue(user: &User, now: Timestamp) -> KeyIssue {
-    KeyIssue { user_id: user.id, email: user.email.clone(), digest: digest(), mail: None, now }
+    KeyIssue {
+        user_id: user.id,
+        email: user.email.clone(),
+        digest: digest(),
+        mail: None,
+        now,
+        request: None,
+        counters: Vec::new(),
+    }
 }
 
 /// Registers somebody at [`start`].

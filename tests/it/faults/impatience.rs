@@ -188,7 +188,11 @@ async fn call(
             client.delete_registration_profile(within(request, deadline)).await.map(drop)
         }
         6 => {
-            let request = CreateRegistrationProfileRequest { user_id: other, send_email: Some(false) };
+            let request = CreateRegistrationProfileRequest {
+                user_id: other,
+                send_email: Some(false),
+                ..Default::default()
+            };
             client.create_registration_profile(within(request, deadline)).await.map(drop)
         }
         _ => client.user(By::UserId(known)).await.map(drop),

@@ -120,7 +120,11 @@ async fn what_a_held_row_keeps_waiting_is_given_up_on_both_sides() {
 pub async fn what_can_not_be_counted_is_not_done(store: Store) {
     let (_server, client) = start(&store, "").await;
     let user_id = client.register("alice", "alice@example.com").await.id.to_string();
-    let create = || CreateRegistrationProfileRequest { user_id: user_id.clone(), send_email: Some(false) };
+    let create = || CreateRegistrationProfileRequest {
+        user_id: user_id.clone(),
+        send_email: Some(false),
+        ..Default::default()
+    };
     let delete = || DeleteRegistrationProfileRequest { user_id: user_id.clone() };
     let profiles = "users WHERE profile_issue_time IS NOT NULL";
     for there in [1, 0] {

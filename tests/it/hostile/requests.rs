@@ -7,10 +7,11 @@ use uuid::Uuid;
 use vestibule::grpc::proto::{
     ActivateRequest, ActivateUserRequest, AddEmailAddressRequest, CountUnverifiedRequest,
     CreateInactiveUserRequest, CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest,
-    DeleteUserRequest, DisableUserRequest, EnableUserRequest, GetRegistrationProfileRequest, GetUserRequest,
-    InspectActivationKeyRequest, ListEmailAddressesRequest, ListEventsRequest, ListUnverifiedRequest,
-    ListUsersRequest, PurgeExpiredRequest, RecordLoginRequest, ReissueActivationKeyRequest,
-    RemoveEmailAddressRequest, SendActivationEmailRequest, SendVerificationEmailRequest, SetPasswordRequest,
+    DeleteUserRequest, DisableUserRequest, DiscardMailRequest, EnableUserRequest, GetMailRequest,
+    GetRegistrationProfileRequest, GetUserRequest, InspectActivationKeyRequest, ListEmailAddressesRequest,
+    ListEventsRequest, ListMailsRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
+    RecordLoginRequest, ReissueActivationKeyRequest, RemoveEmailAddressRequest, RetryMailRequest,
+    SendActivationEmailRequest, SendVerificationEmailRequest, SetPasswordRequest,
     SetPrimaryEmailAddressRequest, VerifyEmailAddressRequest, VerifyPasswordRequest, WatchEventsRequest,
     get_user_request, send_activation_email_request, verify_password_request,
 };
@@ -26,8 +27,10 @@ const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
     let user_id = Uuid::nil().to_string();
     let (email, activation_key) = (EMAIL.to_owned(), KEY.to_owned());
+    let mail_id = Uuid::nil().to_string();
     let done = || Answer::new(Code::Ok, "", &[]);
     let nobody = || Answer::new(Code::NotFound, "USER_NOT_FOUND", &[]);
+    let no_mail = || Answer::new(Code::NotFound, "MAIL_NOT_FOUND", &[]);
     let no_key = || Answer::new(Code::NotFound, "ACTIVATION_KEY_UNKNOWN", &[]);
     let (bytes, answer) = match method.name() {
         "CreateInactiveUser" => {
@@ -39,13 +42,14 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "InspectActivationKey" => (encode(InspectActivationKeyRequest { activation_key }), no_key()),
         "SendActivationEmail" => {
             let user = send_activation_email_request::User::UserId(user_id);
-            (encode(SendActivationEmailRequest { user: Some(user) }), nobody())
+            (encode(SendActivationEmailRequest { user: Some(user), ..Default::default() }), nobody())
         }
         "ReissueActivationKey" => (encode(ReissueActivationKeyRequest { user_id }), nobody()),
         "GetRegistrationProfile" => (encode(GetRegistrationProfileRequest { user_id }), nobody()),
-        "CreateRegistrationProfile" => {
-            (encode(CreateRegistrationProfileRequest { user_id, send_email: None }), nobody())
-        }
+        "CreateRegistrationProfile" => (
+            encode(CreateRegistrationProfileRequest { user_id, send_email: None, ..Default::default() }),
+            nobody(),
+        ),
         "DeleteRegistrationProfile" => (encode(DeleteRegistrationProfileRequest { user_id }), nobody()),
         "ListUnverified" => (encode(ListUnverifiedRequest::default()), done()),
         "CountUnverified" => (encode(CountUnverifiedRequest::default()), done()),
@@ -77,6 +81,10 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "RemoveEmailAddress" => (encode(RemoveEmailAddressRequest { user_id, email }), nobody()),
         "ListEvents" => (encode(ListEventsRequest::default()), done()),
         "WatchEvents" => (encode(WatchEventsRequest::default()), done()),
+        "ListMails" => (encode(ListMailsRequest::default()), done()),
+        "GetMail" => (encode(GetMailRequest { mail_id }), no_mail()),
+        "RetryMail" => (encode(RetryMailRequest { mail_id }), no_mail()),
+        "DiscardMail" => (encode(DiscardMailRequest { mail_id }), no_mail()),
         _ => panic!("{} has no valid request yet", method.full_name()),
     };
     (DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap(), answer)
@@ -86,11 +94,11 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
 pub fn sample(name: &str) -> String {
     match name {
         "username" | "username_prefix" => "alice".to_owned(),
-        "email" => EMAIL.to_owned(),
+        "email" | "recipient" => EMAIL.to_owned(),
         "email_domain" => "example.com".to_owned(),
         "password" => "correct horse".to_owned(),
         "site" => "default".to_owned(),
-        "user_id" => Uuid::nil().to_string(),
+        "user_id" | "mail_id" | "request_id" => Uuid::nil().to_string(),
         "activation_key" | "key" => KEY.to_owned(),
         "page_token" => String::new(),
         // A position of another log.

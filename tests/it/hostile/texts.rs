@@ -79,7 +79,10 @@ fn hostile(name: &str, new: bool, sample: &str) -> Vec<(String, bool)> {
     // Alone and at the end a few of each kind will do.
     for character in ['\0', '\t', '\n', '\r', '\u{7f}', '\u{85}', '\u{202e}', '\u{200b}', '\u{ffff}'] {
         let nothing = MADE_NOTHING_OF.contains(&character);
-        texts.push((format!("{sample}{character}"), nothing && (is_domain || name == "email")));
+        texts.push((
+            format!("{sample}{character}"),
+            nothing && (is_domain || ["email", "recipient"].contains(&name)),
+        ));
         texts.push((character.to_string(), false));
     }
     // RFC 8265 has nothing against a mark in front; a new username has.

@@ -175,6 +175,7 @@ impl Round {
                 password: None,
                 send_email: false,
                 site: None,
+                call: Call::default(),
             };
             let created = vestibule.create_inactive_user(request).await.unwrap();
             users.push(created.user.id);

@@ -72,7 +72,11 @@ pub async fn r13_a_user_without_a_profile_is_never_purged_and_can_be_given_one(s
     assert_eq!(client.purge().await.purge_count, 0);
     client.user(By::UserId(id.clone())).await.unwrap();
 
-    let create = CreateRegistrationProfileRequest { user_id: id.clone(), send_email: Some(false) };
+    let create = CreateRegistrationProfileRequest {
+        user_id: id.clone(),
+        send_email: Some(false),
+        ..Default::default()
+    };
     let created = client.create_registration_profile(create.clone()).await.unwrap();
     let profile = created.registration_profile.unwrap();
     let now = journey.server.clock.now();
@@ -91,7 +95,8 @@ pub async fn r13_a_new_profile_mails_its_key_or_returns_it(store: Store) {
         let user_id = user.id.to_string();
         let delete = DeleteRegistrationProfileRequest { user_id: user_id.clone() };
         client.delete_registration_profile(delete).await.unwrap();
-        let create = CreateRegistrationProfileRequest { user_id: user_id.clone(), send_email };
+        let create =
+            CreateRegistrationProfileRequest { user_id: user_id.clone(), send_email, ..Default::default() };
         let created = client.create_registration_profile(create).await.unwrap();
         let key = if send_email == Some(false) {
             created.activation_key
@@ -103,7 +108,11 @@ pub async fn r13_a_new_profile_mails_its_key_or_returns_it(store: Store) {
         };
         client.use_key(&key).await.unwrap();
         let refusal = client
-            .create_registration_profile(CreateRegistrationProfileRequest { user_id, send_email })
+            .create_registration_profile(CreateRegistrationProfileRequest {
+                user_id,
+                send_email,
+                ..Default::default()
+            })
             .await;
         refused(refusal, Code::FailedPrecondition, "ALREADY_ACTIVATED");
     }

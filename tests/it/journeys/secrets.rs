@@ -96,7 +96,11 @@ async fn further_keys(client: &Client, user_id: &str) -> Vec<String> {
     let before = reissue().await.unwrap().activation_key;
     let delete = DeleteRegistrationProfileRequest { user_id: user_id() };
     client.delete_registration_profile(delete).await.unwrap();
-    let create = CreateRegistrationProfileRequest { user_id: user_id(), send_email: Some(false) };
+    let create = CreateRegistrationProfileRequest {
+        user_id: user_id(),
+        send_email: Some(false),
+        ..Default::default()
+    };
     let first = client.create_registration_profile(create).await.unwrap().activation_key;
     vec![first, reissue().await.unwrap().activation_key, before]
 }

@@ -40,9 +40,10 @@ pub async fn every_wrong_field_is_named_at_once(store: Store) {
         password: Some(String::new()),
         send_email: None,
         site: "NO SUCH".into(),
+        request_id: "once".into(),
     };
     let wrong = fields(client.create_inactive_user(all_wrong).await, "INVALID_REQUEST");
-    assert_eq!(wrong, ["username", "email", "password", "site"]);
+    assert_eq!(wrong, ["username", "email", "password", "site", "request_id"]);
     for (username, email) in [("", "alice@example.com"), ("alice", "")] {
         let wrong =
             fields(client.create_inactive_user(registration(username, email)).await, "INVALID_REQUEST");
@@ -59,7 +60,8 @@ pub async fn every_wrong_field_is_named_at_once(store: Store) {
     assert_eq!(fields(client.purge_expired(purge).await, "INVALID_REQUEST"), ["limit"]);
     let nobody = client.get_user(GetUserRequest { user: None }).await;
     assert_eq!(fields(nobody, "INVALID_REQUEST"), ["user"]);
-    let nobody = client.send_activation_email(SendActivationEmailRequest { user: None }).await;
+    let nobody =
+        client.send_activation_email(SendActivationEmailRequest { user: None, ..Default::default() }).await;
     assert_eq!(fields(nobody, "INVALID_REQUEST"), ["user"]);
     for id in ["", "alice", "018f3d5c7c0070008000000000000000"] {
         let malformed = client.disable_user(DisableUserRequest { user_id: id.into() }).await;
@@ -94,7 +96,11 @@ pub async fn x7_x8_what_is_taken_is_named(store: Store) {
     let taken = client.create_inactive_user(registration("\u{ff21}LICE", "other@example.com")).await;
     let details = refused(taken, Code::AlreadyExists, "USERNAME_TAKEN");
     assert_eq!(resource(&details), ("vestibule.v1.User", "ALICE"));
-    let request = CreateRegistrationProfileRequest { user_id: alice.id.to_string(), send_email: Some(false) };
+    let request = CreateRegistrationProfileRequest {
+        user_id: alice.id.to_string(),
+        send_email: Some(false),
+        ..Default::default()
+    };
     let exists = client.create_registration_profile(request).await;
     let details = refused(exists, Code::AlreadyExists, "REGISTRATION_PROFILE_EXISTS");
     assert_eq!(resource(&details), ("vestibule.v1.RegistrationProfile", alice.id.to_string().as_str()));
@@ -114,7 +120,8 @@ pub async fn what_is_not_there_is_named(store: Store) {
     let details = refused(client.user(by).await, Code::NotFound, "USER_NOT_FOUND");
     assert_eq!(resource(&details), ("vestibule.v1.User", "Nobody"));
     let by = send_activation_email_request::User::UserId(user_id());
-    let profile = CreateRegistrationProfileRequest { user_id: user_id(), send_email: None };
+    let profile =
+        CreateRegistrationProfileRequest { user_id: user_id(), send_email: None, ..Default::default() };
     let deletion = DeleteRegistrationProfileRequest { user_id: user_id() };
     for refusal in [
         client.disable_user(DisableUserRequest { user_id: user_id() }).await.map(|_| ()),
@@ -174,7 +181,8 @@ pub async fn a_failed_precondition_says_which_and_since_when(store: Store) {
 }
 
 pub async fn too_many_passwords_at_once_are_refused_with_a_delay(store: Store) {
-    let (_server, client) = start(&store, "passwords.queue_seconds = 0").await;
+    let (_server, client) =
+        start(&store, "passwords.queue_seconds = 0\nmail.limits.per_address_per_hour = 0").await;
     let mut calls = JoinSet::new();
     for number in 0..64 {
         let client = client.clone();

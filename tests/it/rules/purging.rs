@@ -159,6 +159,7 @@ async fn renew(client: &Client, user_id: &str) {
     let user_id = user_id.to_owned();
     let deletion = DeleteRegistrationProfileRequest { user_id: user_id.clone() };
     client.delete_registration_profile(deletion).await.unwrap();
-    let creation = CreateRegistrationProfileRequest { user_id, send_email: Some(false) };
+    let creation =
+        CreateRegistrationProfileRequest { user_id, send_email: Some(false), ..Default::default() };
     client.create_registration_profile(creation).await.unwrap();
 }

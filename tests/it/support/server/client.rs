@@ -15,21 +15,23 @@ use vestibule::{
         AddEmailAddressResponse, CountUnverifiedRequest, CountUnverifiedResponse, CreateInactiveUserRequest,
         CreateInactiveUserResponse, CreateRegistrationProfileRequest, CreateRegistrationProfileResponse,
         DeleteRegistrationProfileRequest, DeleteRegistrationProfileResponse, DeleteUserRequest,
-        DeleteUserResponse, DisableUserRequest, DisableUserResponse, EmailAddress, EnableUserRequest,
-        EnableUserResponse, GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest,
-        GetUserResponse, InspectActivationKeyRequest, InspectActivationKeyResponse,
-        ListEmailAddressesRequest, ListEmailAddressesResponse, ListEventsRequest, ListEventsResponse,
-        ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest, ListUsersResponse, MailState,
-        PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest, RecordLoginResponse,
-        RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
-        RemoveEmailAddressRequest, RemoveEmailAddressResponse, SendActivationEmailRequest,
-        SendActivationEmailResponse, SendVerificationEmailRequest, SendVerificationEmailResponse,
-        SetPasswordRequest, SetPasswordResponse, SetPrimaryEmailAddressRequest,
-        SetPrimaryEmailAddressResponse, User, VerifyEmailAddressRequest, VerifyEmailAddressResponse,
-        VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest, WatchEventsResponse,
-        email_address_service_client::EmailAddressServiceClient, event_service_client::EventServiceClient,
-        get_user_request, registration_service_client::RegistrationServiceClient,
-        send_activation_email_request, user_service_client::UserServiceClient, verify_password_request,
+        DeleteUserResponse, DisableUserRequest, DisableUserResponse, DiscardMailRequest, DiscardMailResponse,
+        EmailAddress, EnableUserRequest, EnableUserResponse, GetMailRequest, GetMailResponse,
+        GetRegistrationProfileRequest, GetRegistrationProfileResponse, GetUserRequest, GetUserResponse,
+        InspectActivationKeyRequest, InspectActivationKeyResponse, ListEmailAddressesRequest,
+        ListEmailAddressesResponse, ListEventsRequest, ListEventsResponse, ListMailsRequest,
+        ListMailsResponse, ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest,
+        ListUsersResponse, MailState, PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest,
+        RecordLoginResponse, RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
+        RemoveEmailAddressRequest, RemoveEmailAddressResponse, RetryMailRequest, RetryMailResponse,
+        SendActivationEmailRequest, SendActivationEmailResponse, SendVerificationEmailRequest,
+        SendVerificationEmailResponse, SetPasswordRequest, SetPasswordResponse,
+        SetPrimaryEmailAddressRequest, SetPrimaryEmailAddressResponse, User, VerifyEmailAddressRequest,
+        VerifyEmailAddressResponse, VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest,
+        WatchEventsResponse, email_address_service_client::EmailAddressServiceClient,
+        event_service_client::EventServiceClient, get_user_request, mail_service_client::MailServiceClient,
+        registration_service_client::RegistrationServiceClient, send_activation_email_request,
+        user_service_client::UserServiceClient, verify_password_request,
     },
 };
 
@@ -40,6 +42,7 @@ pub struct Client {
     users: UserServiceClient<Channel>,
     addresses: EmailAddressServiceClient<Channel>,
     events: EventServiceClient<Channel>,
+    mails: MailServiceClient<Channel>,
 }
 
 /// A pending user whose key was not mailed.
@@ -99,13 +102,21 @@ impl Client {
         remove_email_address(RemoveEmailAddressRequest) -> RemoveEmailAddressResponse,
     }
 
+    calls! { mails:
+        list_mails(ListMailsRequest) -> ListMailsResponse,
+        get_mail(GetMailRequest) -> GetMailResponse,
+        retry_mail(RetryMailRequest) -> RetryMailResponse,
+        discard_mail(DiscardMailRequest) -> DiscardMailResponse,
+    }
+
     /// A client over this connection.
     pub fn new(channel: Channel) -> Self {
         Self {
             registrations: RegistrationServiceClient::new(channel.clone()),
             users: UserServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),
-            addresses: EmailAddressServiceClient::new(channel),
+            addresses: EmailAddressServiceClient::new(channel.clone()),
+            mails: MailServiceClient::new(channel),
         }
     }
 
@@ -159,7 +170,9 @@ impl Client {
 
     /// Mails whoever is named.
     pub async fn mail_to(&self, user: send_activation_email_request::User) -> Result<(), Status> {
-        self.send_activation_email(SendActivationEmailRequest { user: Some(user) }).await.map(|_| ())
+        self.send_activation_email(SendActivationEmailRequest { user: Some(user), ..Default::default() })
+            .await
+            .map(|_| ())
     }
 
     /// The user who is named.

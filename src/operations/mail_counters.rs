@@ -1,0 +1,38 @@
+//! What a mail that somebody asks for is counted as, by the limits that the settings set.
+
+use super::Vestibule;
+use crate::{
+    domain::mail_limit::{MailCounter, MailLimit},
+    random,
+};
+
+impl Vestibule {
+    /// The counters of a mail to an address: its own, the caller's and the one of all.
+    pub(super) fn counters_of_mail(&self, address: &str, caller: &str) -> Vec<MailCounter> {
+        let mut counters = self.counters_of_address(address);
+        counters.extend(self.counter(MailLimit::Caller, "mails of a caller", caller));
+        counters.extend(self.counter(MailLimit::Total, "mails in all", ""));
+        counters
+    }
+
+    /// The counters of asking for whatever mails an address has to get (X23). They have a count of their own: how full
+    /// the other is tells whether somebody has registered with the address.
+    pub(super) fn counters_of_asking(&self, address: &str, caller: &str) -> Vec<MailCounter> {
+        let asking = self.counter(MailLimit::Address, "askings by an address", address);
+        let others = self.counters_of_mail(address, caller);
+        let others = others.into_iter().filter(|counter| counter.limit != MailLimit::Address);
+        asking.into_iter().chain(others).collect()
+    }
+
+    /// The counter of a mail to an address alone, where the caller is counted already.
+    pub(super) fn counters_of_address(&self, address: &str) -> Vec<MailCounter> {
+        self.counter(MailLimit::Address, "mails to an address", address).into_iter().collect()
+    }
+
+    /// A counter, unless there is no such limit.
+    fn counter(&self, limit: MailLimit, purpose: &str, counted: &str) -> Option<MailCounter> {
+        let most = self.mail_limits.most(limit)?;
+        let macs = self.keyring.macs(purpose, counted.as_bytes());
+        Some(MailCounter::new(limit, most, macs, random::number(&*self.random)))
+    }
+}

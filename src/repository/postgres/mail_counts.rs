@@ -1,0 +1,76 @@
+//! How many mails were asked for.
+
+use async_trait::async_trait;
+
+use super::{PostgresRepository, Transaction, storage_error};
+use crate::{
+    domain::{
+        Timestamp,
+        mail_limit::{MailCounter, MailLimitReached, last_span_past, span_of},
+    },
+    repository::{MailCounts, StorageError},
+};
+
+#[async_trait]
+impl MailCounts for PostgresRepository {
+    async fn forget_mail_counts(&self, before: Timestamp, limit: u32) -> Result<u32, StorageError> {
+        let forgotten = sqlx::query(
+            "DELETE FROM mail_counts WHERE (counter, start_time, shard) IN (
+                 SELECT counter, start_time, shard FROM mail_counts WHERE start_time <= $1
+                 ORDER BY start_time LIMIT $2 FOR UPDATE SKIP LOCKED
+             )",
+        )
+        .bind(before)
+        .bind(i64::from(limit))
+        .execute(&self.pool)
+        .await
+        .map_err(storage_error)?;
+        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
+    }
+}
+
+/// What is counted elsewhere is as the statement's snapshot has it, and what is in the row itself as it is once nobody
+/// else adds to it: so one row is never too much, and several by what is added at the same time.
+const COUNT: &str = "
+WITH counted AS (
+    SELECT coalesce(sum(count), 0) AS mails,
+        coalesce(sum(count) FILTER (WHERE counter = $1 AND shard = $2 AND start_time = $3), 0) AS here
+    FROM mail_counts WHERE counter = ANY($4) AND start_time > $5
+)
+INSERT INTO mail_counts AS c (counter, shard, start_time, count)
+SELECT $1, $2, $3, 1 FROM counted WHERE mails < $6
+ON CONFLICT (counter, start_time, shard) DO UPDATE SET count = c.count + 1
+    WHERE c.count < $6 - (SELECT mails - here FROM counted)";
+
+/// Adds a mail to each counter, or says which is full. Whoever adds to the same row waits until the transaction ends.
+pub(super) async fn count_mail(
+    transaction: &mut Transaction,
+    counters: &[MailCounter],
+    now: Timestamp,
+) -> Result<Result<(), MailLimitReached>, StorageError> {
+    for counter in counters {
+        let macs: Vec<&[u8]> = counter.macs.iter().map(|mac| mac.0.as_slice()).collect();
+        let counted = sqlx::query(COUNT)
+            .bind(macs.first().copied())
+            .bind(i32::from(counter.shard))
+            .bind(span_of(now))
+            .bind(&macs)
+            .bind(last_span_past(now))
+            .bind(i64::from(counter.most))
+            .execute(&mut **transaction)
+            .await
+            .map_err(storage_error)?;
+        if counted.rows_affected() == 0 {
+            let oldest: Option<Timestamp> = sqlx::query_scalar(
+                "SELECT min(start_time) FROM mail_counts WHERE counter = ANY($1) AND start_time > $2",
+            )
+            .bind(&macs)
+            .bind(last_span_past(now))
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(storage_error)?;
+            return Ok(Err(counter.reached(oldest.unwrap_or(now), now)));
+        }
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,104 @@
+//! How many mails a caller may ask for.
+
+use chrono::Duration;
+use tonic::{Code, Status};
+use vestibule::{
+    grpc::proto::{
+        CreateInactiveUserRequest, DeleteUserRequest, SendActivationEmailRequest,
+        send_activation_email_request::User as By,
+    },
+    random::{SystemRandom, uuid_v4},
+};
+
+use super::start;
+use crate::{
+    contract::store::Store,
+    support::server::{Client, reason, refused},
+};
+
+/// Registers somebody by mail.
+async fn register(client: &Client, username: &str, email: &str) -> Result<String, Status> {
+    let (username, email) = (username.into(), email.into());
+    let request = CreateInactiveUserRequest { username, email, ..Default::default() };
+    Ok(client.create_inactive_user(request).await?.user.unwrap().id)
+}
+
+pub async fn ten_mails_in_an_hour_go_to_one_address_whoever_comes_and_goes(store: Store) {
+    let (server, client) = start(&store, "").await;
+    for number in 0..5 {
+        let id = register(&client, &format!("user{number}"), "alice@example.com").await.unwrap();
+        client.mail_to(By::UserId(id.clone())).await.unwrap();
+        client.delete_user(DeleteUserRequest { user_id: id }).await.unwrap();
+    }
+    let before = store.contents().await;
+    let eleventh = register(&client, "late", "alice@EXAMPLE.com").await;
+    let details = refused(eleventh, Code::ResourceExhausted, "RATE_LIMITED");
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.subject, "mail.limits.per_address_per_hour");
+    let wait = details.retry_info().unwrap().retry_delay.unwrap();
+    assert!(wait.as_secs() > 3600 && wait.as_secs() <= 4200, "{wait:?}");
+    assert_eq!(store.contents().await, before);
+    register(&client, "late", "bob@example.com").await.unwrap();
+    // What is not mailed is not counted.
+    client.register("silent", "alice@example.com").await;
+    server.clock.advance(Duration::from_std(wait).unwrap());
+    register(&client, "later", "alice@example.com").await.unwrap();
+}
+
+pub async fn x23_an_address_is_refused_alike_whether_somebody_claims_it_or_not(store: Store) {
+    let (_server, client) = start(&store, "mail.limits.per_address_per_hour = 3").await;
+    for name in ["alice", "bob"] {
+        register(&client, name, "claimed@example.com").await.unwrap();
+    }
+    let ask = async |email: &str| {
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            let asked = client.mail_to(By::Email(email.into())).await;
+            told.push(asked.map_or_else(|status| reason(&status), |()| "sent".into()));
+        }
+        told
+    };
+    let claimed = ask("claimed@example.com").await;
+    assert_eq!(claimed, ["sent", "sent", "sent", "RATE_LIMITED", "RATE_LIMITED"]);
+    assert_eq!(ask("nobody@example.com").await, claimed);
+    // Two registrations and one more: the other claims of the address were passed over in silence.
+    assert_eq!(store.count("mails").await, 3);
+}
+
+pub async fn a_caller_and_all_together_are_limited_if_the_settings_say_so(store: Store) {
+    for setting in ["mail.limits.per_caller_per_hour", "mail.limits.total_per_hour"] {
+        let settings = format!("{setting} = 2\nmail.limits.per_address_per_hour = 0");
+        let (server, client) = start(&store, &settings).await;
+        for name in ["alice", "bob"] {
+            client.mail_to(By::Email(format!("{name}@example.com"))).await.unwrap();
+        }
+        let third = client.mail_to(By::Email("carol@example.com".into())).await;
+        let details = refused(third, Code::ResourceExhausted, "RATE_LIMITED");
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, setting);
+        server.stop().await;
+    }
+}
+
+pub async fn a_repetition_and_what_has_no_limit_are_not_counted(store: Store) {
+    let (server, client) = start(&store, "mail.limits.per_address_per_hour = 1").await;
+    let request = SendActivationEmailRequest {
+        user: Some(By::Email("alice@example.com".into())),
+        request_id: uuid_v4(&SystemRandom).to_string(),
+    };
+    for _ in 0..3 {
+        client.send_activation_email(request.clone()).await.unwrap();
+    }
+    refused(
+        client.mail_to(By::Email("alice@example.com".into())).await,
+        Code::ResourceExhausted,
+        "RATE_LIMITED",
+    );
+    server.stop().await;
+    store.execute("DELETE FROM mail_counts").await;
+    let (_server, client) = start(&store, "mail.limits.per_address_per_hour = 0").await;
+    for number in 0..12 {
+        register(&client, &format!("user{number}"), "alice@example.com").await.unwrap();
+        client.mail_to(By::Email("alice@example.com".into())).await.unwrap();
+    }
+    assert_eq!(store.count("mail_counts").await, 0);
+}

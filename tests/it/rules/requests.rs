@@ -1,0 +1,214 @@
+//! Calls that are made again with the same `request_id`: X10, X2.
+
+use std::fs;
+
+use chrono::Duration;
+use tonic::Code;
+use uuid::Uuid;
+use vestibule::{
+    clock::Clock as _,
+    domain::Timestamp,
+    grpc::proto::{
+        ActivateUserRequest, CreateInactiveUserRequest, CreateRegistrationProfileRequest,
+        DeleteRegistrationProfileRequest, DeleteUserRequest, SendActivationEmailRequest,
+        send_activation_email_request::User as By,
+    },
+    random::{SystemRandom, uuid_v4},
+    sealing::Keyring,
+};
+
+use super::{start, tick};
+use crate::{
+    contract::store::Store,
+    support::server::{TestServer, refused, wait_for_rows},
+};
+
+fn id() -> String {
+    uuid_v4(&SystemRandom).to_string()
+}
+
+/// Alice's registration, mailed and with a password.
+fn alice(request_id: &str) -> CreateInactiveUserRequest {
+    CreateInactiveUserRequest {
+        username: "Alice".into(),
+        email: "alice@EXAMPLE.com".into(),
+        password: Some("correct horse".into()),
+        request_id: request_id.into(),
+        ..Default::default()
+    }
+}
+
+fn to(user: By, request_id: &str) -> SendActivationEmailRequest {
+    SendActivationEmailRequest { user: Some(user), request_id: request_id.into() }
+}
+
+pub async fn x10_a_registration_answers_as_it_did_whatever_became_of_the_user(store: Store) {
+    let (server, client) = start(&store, "").await;
+    let request_id = id();
+    let first = client.create_inactive_user(alice(&request_id)).await.unwrap();
+    let user_id = first.user.clone().unwrap().id;
+    let again = async |what: &str| {
+        let before = store.contents().await;
+        let answer = client.create_inactive_user(alice(&request_id)).await.unwrap();
+        assert_eq!(answer.user, first.user, "{what}");
+        assert_eq!((answer.expire_time, &*answer.activation_key), (first.expire_time, ""), "{what}");
+        assert_eq!(store.contents().await, before, "{what}");
+    };
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
+    server.clock.advance(Duration::seconds(9));
+    again("later").await;
+    client.activate_user(ActivateUserRequest { user_id: user_id.clone() }).await.unwrap();
+    again("activated").await;
+    client.delete_user(DeleteUserRequest { user_id }).await.unwrap();
+    again("deleted").await;
+    assert_eq!(store.count("users").await, 0);
+    // As the fields are after they were normalised, and without an id as ever.
+    let spelt = CreateInactiveUserRequest { email: "alice@example.com".into(), ..alice(&request_id) };
+    assert_eq!(client.create_inactive_user(spelt).await.unwrap().user, first.user);
+    let other = client.create_inactive_user(alice("")).await.unwrap();
+    assert_ne!(other.user, first.user);
+    assert_eq!(store.count("users").await, 1);
+}
+
+pub async fn x10_a_repetition_costs_no_hash(store: Store) {
+    let (_server, client) = start(&store, "passwords.queue_seconds = 0").await;
+    let request_id = id();
+    client.create_inactive_user(alice(&request_id)).await.unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (client, request) = (client.clone(), alice(&request_id));
+        calls.spawn(async move { client.create_inactive_user(request).await });
+    }
+    // Of so many at once that wait for no slot, some would be refused as OVERLOADED.
+    for answer in calls.join_all().await {
+        answer.unwrap();
+    }
+}
+
+pub async fn x10_other_fields_or_another_call_are_refused(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    let request_id = id();
+    client.create_inactive_user(alice(&request_id)).await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
+    let before = store.contents().await;
+    for other in [
+        CreateInactiveUserRequest { username: "alice".into(), ..alice(&request_id) },
+        CreateInactiveUserRequest { email: "bob@example.com".into(), ..alice(&request_id) },
+        CreateInactiveUserRequest { password: Some("correct house".into()), ..alice(&request_id) },
+        CreateInactiveUserRequest { password: None, ..alice(&request_id) },
+        CreateInactiveUserRequest { send_email: Some(false), ..alice(&request_id) },
+        CreateInactiveUserRequest { site: "default".into(), ..alice(&request_id) },
+    ] {
+        let refusal = client.create_inactive_user(other).await;
+        let details = refused(refusal, Code::InvalidArgument, "REQUEST_ID_REUSED");
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "request_id");
+    }
+    let mailing = to(By::Username("alice".into()), &request_id);
+    refused(client.send_activation_email(mailing).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    let user_id = Uuid::nil().to_string();
+    let profile = CreateRegistrationProfileRequest { user_id, request_id, send_email: None };
+    refused(client.create_registration_profile(profile).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    assert_eq!(store.contents().await, before);
+}
+
+pub async fn x10_a_failure_is_not_remembered(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    let holder = client.register("alice", "holder@example.com").await;
+    let request_id = id();
+    let taken = client.create_inactive_user(alice(&request_id)).await;
+    refused(taken, Code::AlreadyExists, "USERNAME_TAKEN");
+    let nobody = client.send_activation_email(to(By::Username("bob".into()), &request_id)).await;
+    refused(nobody, Code::NotFound, "USER_NOT_FOUND");
+    assert_eq!(store.count("requests").await, 0);
+    client.delete_user(DeleteUserRequest { user_id: holder.id.to_string() }).await.unwrap();
+    client.create_inactive_user(alice(&request_id)).await.unwrap();
+    assert_eq!(store.count("requests").await, 1);
+}
+
+pub async fn x2_x10_no_key_is_returned_twice(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    let request = CreateInactiveUserRequest { send_email: Some(false), ..alice(&id()) };
+    let first = client.create_inactive_user(request.clone()).await.unwrap();
+    assert_eq!(first.activation_key.len(), 40);
+    let again = client.create_inactive_user(request).await.unwrap();
+    assert_eq!((again.user, again.expire_time), (first.user.clone(), first.expire_time));
+    assert_eq!(again.activation_key, "");
+    let user_id = first.user.unwrap().id;
+    let deletion = DeleteRegistrationProfileRequest { user_id: user_id.clone() };
+    client.delete_registration_profile(deletion).await.unwrap();
+    let request = CreateRegistrationProfileRequest { user_id, send_email: Some(false), request_id: id() };
+    let first = client.create_registration_profile(request.clone()).await.unwrap();
+    assert_eq!(first.activation_key.len(), 40);
+    let again = client.create_registration_profile(request).await.unwrap();
+    assert_eq!((again.registration_profile, &*again.activation_key), (first.registration_profile, ""));
+    assert_eq!(store.count("activation_keys").await, 1);
+}
+
+pub async fn x10_a_mail_is_sent_once_to_a_user_and_to_every_claim(store: Store) {
+    let (server, client) = start(&store, "").await;
+    for name in ["alice", "bob"] {
+        client.register(name, "shared@example.com").await;
+    }
+    let calls = [By::Email("shared@example.com".into()), By::Username("alice".into())];
+    for (by, mails) in calls.into_iter().zip([2, 3]) {
+        let request = to(by, &id());
+        for _ in 0..3 {
+            client.send_activation_email(request.clone()).await.unwrap();
+            server.clock.advance(Duration::seconds(1));
+            assert_eq!(store.count("mails").await, mails);
+        }
+    }
+    // Nobody claims it: the answer is the same, and remembered as well.
+    let request = to(By::Email("nobody@example.com".into()), &id());
+    client.send_activation_email(request.clone()).await.unwrap();
+    let user_id = client.register("newcomer", "nobody@example.com").await.id.to_string();
+    client.send_activation_email(request).await.unwrap();
+    assert_eq!(store.count("mails").await, 3);
+    let deletion = DeleteRegistrationProfileRequest { user_id: user_id.clone() };
+    client.delete_registration_profile(deletion).await.unwrap();
+    let profile = CreateRegistrationProfileRequest { user_id, request_id: id(), send_email: None };
+    let first = client.create_registration_profile(profile.clone()).await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 4).await;
+    assert_eq!(client.create_registration_profile(profile).await.unwrap(), first);
+    assert_eq!(store.count("mails").await, 4);
+}
+
+pub async fn x10_a_request_is_remembered_for_a_day(store: Store) {
+    let (server, client) = start(&store, "").await;
+    let (kept, forgotten) = (id(), id());
+    let bob = |request_id: &str| CreateInactiveUserRequest { username: "bob".into(), ..alice(request_id) };
+    let first = client.create_inactive_user(alice(&kept)).await.unwrap();
+    client.create_inactive_user(bob(&forgotten)).await.unwrap();
+    let day_ago: Timestamp = server.clock.now() - Duration::hours(24);
+    let of = |request_id: &str| format!("request_id = {}", store.id(request_id.parse().unwrap()));
+    for (request_id, time) in [(&kept, day_ago + tick()), (&forgotten, day_ago)] {
+        let (at, which) = (store.at(time), of(request_id));
+        store.execute(format!("UPDATE requests SET create_time = {at} WHERE {which}")).await;
+    }
+    // A server forgets as soon as it starts.
+    let (_other, client) = start(&store, "").await;
+    wait_for_rows(&store, "requests", 1).await;
+    let again = client.create_inactive_user(alice(&kept)).await;
+    // It has another keyring: not even it can tell what the fields were.
+    refused(again, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    refused(client.create_inactive_user(bob(&forgotten)).await, Code::AlreadyExists, "USERNAME_TAKEN");
+    assert_eq!(first.user.unwrap().username, "Alice");
+}
+
+pub async fn x10_a_repetition_is_known_while_the_keyring_is_rotated(store: Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = [Keyring::generate(&SystemRandom), Keyring::generate(&SystemRandom)];
+    let server = async |keys: &[&str]| {
+        let file = folder.path().join(id());
+        fs::write(&file, keys.concat()).unwrap();
+        let settings = format!("secrets.keyring_file = '{}'", file.display());
+        TestServer::start_configured(store.url(), &settings).await
+    };
+    let [old, new] = keys.each_ref().map(|key| key.as_str());
+    let (old_first, new_first) = (server(&[old, new]).await, server(&[new, old]).await);
+    for (number, (first, second)) in [(&old_first, &new_first), (&new_first, &old_first)].iter().enumerate() {
+        let request = CreateInactiveUserRequest { username: format!("user{number}"), ..alice(&id()) };
+        let answer = first.client().await.create_inactive_user(request.clone()).await.unwrap();
+        assert_eq!(second.client().await.create_inactive_user(request).await.unwrap(), answer);
+    }
+}
