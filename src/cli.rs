@@ -4,11 +4,13 @@ mod completions;
 mod dev;
 mod events;
 mod health;
+mod mail;
 mod man;
 mod migrate;
 mod output;
 mod purge_expired;
 mod serve;
+mod templates;
 mod users;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -54,6 +56,12 @@ enum Command {
     /// Look at what happened.
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Find what is wrong with mail templates.
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
+    /// Look at mails.
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
     /// Print what makes a shell complete these commands.
@@ -93,6 +101,8 @@ pub fn run() -> ExitCode {
             Command::PurgeExpired(command) => command.run().await,
             Command::Users(command) => command.run().await,
             Command::Events(command) => command.run().await,
+            Command::Templates(command) => command.run(),
+            Command::Mail(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

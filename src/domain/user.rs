@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Invalid, Timestamp,
     email_address::EmailAddress,
+    locale::Locale,
     profile::RegistrationProfile,
     site::SiteId,
     username::{Username, UsernameKey},
@@ -50,6 +51,8 @@ pub struct User {
     pub last_login_time: Option<Timestamp>,
     /// The site that the user registered on.
     pub site: SiteId,
+    /// What the user's mails are written in, if it was said; otherwise it is the site's locale.
+    pub locale: Option<Locale>,
     /// The registration profile, if the user has one.
     pub profile: Option<RegistrationProfile>,
 }

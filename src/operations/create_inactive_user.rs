@@ -6,6 +6,7 @@ use crate::{
         Timestamp,
         activation_key::ActivationKey,
         email_address::EmailAddress,
+        locale::Locale,
         password::Password,
         site::SiteId,
         user::{User, UserId},
@@ -14,7 +15,7 @@ use crate::{
     hashing::Overloaded,
     random,
     repository::{NewRegistration, RegisterRefusal, StorageError},
-    templates::TemplateError,
+    templates::{MailContent, MailContext, TemplateError},
 };
 
 /// A registration as asked for.
@@ -30,6 +31,8 @@ pub struct CreateInactiveUser {
     pub send_email: bool,
     /// The site; the first one if absent.
     pub site: Option<SiteId>,
+    /// What the user's mails are written in; the site's locale if absent.
+    pub locale: Option<Locale>,
 }
 
 /// What was registered.
@@ -49,6 +52,9 @@ pub enum CreateInactiveUserError {
     /// The settings know no such site.
     #[error("the settings know no such site")]
     UnknownSite,
+    /// The settings let nobody register on the site.
+    #[error("nobody can register on site {0}")]
+    RegistrationClosed(SiteId),
     /// Somebody holds an equal username.
     #[error("the username is in use")]
     UsernameTaken,
@@ -80,6 +86,9 @@ impl Vestibule {
             None => self.sites.first(),
         };
         let site = site.ok_or(CreateInactiveUserError::UnknownSite)?;
+        if !site.registration_open {
+            return Err(CreateInactiveUserError::RegistrationClosed(site.id.clone()));
+        }
         let password_hash = match request.password {
             Some(password) => Some(self.hasher.hash(password).await?),
             None => None,
@@ -88,8 +97,13 @@ impl Vestibule {
         let key = self.generate_key(request.username.as_str());
         let expire_time = site.activation_days.expire_time(now);
         let mail = if request.send_email {
-            let (username, email) = (request.username.as_str(), request.email.as_str());
-            Some(self.activation_mail(username, email, &key, expire_time, site, now)?)
+            let context = MailContext {
+                username: request.username.as_str(),
+                site,
+                locale: request.locale.as_ref(),
+                content: MailContent::Activation { key: &key, expire_time },
+            };
+            Some(self.new_mail(request.email.as_str(), &context, expire_time, now)?)
         } else {
             None
         };
@@ -99,6 +113,7 @@ impl Vestibule {
             email: request.email,
             password_hash,
             site: site.id.clone(),
+            locale: request.locale,
             digest: key.digest(),
             now,
             expire_time,

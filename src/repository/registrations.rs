@@ -7,6 +7,7 @@ use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
     email_address::EmailAddress,
+    locale::Locale,
     mail::{MailState, NewMail},
     password::PasswordHash,
     profile::{KeyRefusal, RegistrationProfile},
@@ -70,6 +71,8 @@ pub struct NewRegistration {
     pub password_hash: Option<PasswordHash>,
     /// The site registered on.
     pub site: SiteId,
+    /// What the user's mails are written in, if it was said.
+    pub locale: Option<Locale>,
     /// The first key.
     pub digest: KeyDigest,
     /// The sign-up instant.
@@ -96,6 +99,7 @@ impl NewRegistration {
             disable_time: None,
             last_login_time: None,
             site: self.site.clone(),
+            locale: self.locale.clone(),
             profile: Some(RegistrationProfile {
                 issue_time: self.now,
                 expire_time: self.expire_time,

@@ -42,6 +42,7 @@ async fn send(sender: &SmtpSender, id: u128, recipient: &str, body: &str) -> Res
         from: "Vestibule <vestibule@localhost>".into(),
         subject: "Activate your account at Bücher".into(),
         body: SecretString::from(body),
+        html: None,
     };
     let mail = OutgoingMail {
         id: MailId(Uuid::from_u128(id)),

@@ -1,0 +1,73 @@
+//! `vestibule mail`: mails to look at.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{
+    Args, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
+
+use super::{ConfigFiles, print};
+use crate::{
+    config::ConfigError,
+    domain::{locale::Locale, mail::MailKind, site::SiteId},
+    server::{self, Outside, Preview},
+};
+
+/// The commands for mails.
+#[derive(Debug, Subcommand)]
+pub enum MailCommand {
+    /// Show a mail with made-up data as somebody would get it now; nothing is sent or stored.
+    ///
+    /// Needs no database.
+    Preview(PreviewCommand),
+}
+
+/// Shows a mail.
+#[derive(Debug, Args)]
+pub struct PreviewCommand {
+    #[command(flatten)]
+    config: ConfigFiles,
+    /// What the mail is for.
+    #[arg(long, default_value = MailKind::Activation.as_str(), value_parser = PossibleValuesParser::new(MailKind::ALL.map(MailKind::as_str)).map(|name| MailKind::from_name(&name)))]
+    kind: Option<MailKind>,
+    /// The id of one of the settings' sites; without it, the first.
+    #[arg(long, value_name = "ID")]
+    site: Option<String>,
+    /// What the recipient reads, such as de-AT; without it, the site's locale.
+    #[arg(long, value_name = "TAG", value_parser = |tag: &str| Locale::parse(tag))]
+    locale: Option<Locale>,
+    /// Which part of the mail to show, or all of it as it would go over the wire.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What is shown of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The plain text, below From, To and Subject.
+    Text,
+    /// The HTML.
+    Html,
+    /// The whole message.
+    Eml,
+}
+
+impl MailCommand {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let Self::Preview(command) = self;
+        let site = command.site.as_deref().map(SiteId::parse).transpose();
+        let preview = Preview {
+            kind: command.kind.unwrap_or(MailKind::Activation),
+            site: site.map_err(|invalid| ConfigError(format!("--site {invalid}")))?,
+            locale: command.locale.clone(),
+        };
+        let mail = server::preview_mail(&command.config.load(&[])?, &Outside::default(), &preview)?;
+        print(&match command.format {
+            Format::Text => mail.text,
+            Format::Html => mail.html.context("the mail has no HTML")?,
+            Format::Eml => mail.message,
+        })
+    }
+}
