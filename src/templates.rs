@@ -535,7 +535,7 @@ mod tests {
                 let html = mail.html().unwrap();
                 let title = html.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
                 assert!(!title.contains(['<', '>', '"']), "{title}");
-                for hostile in ["<script", "<b>", "<i>", "onload=x {% raw %} &amp;<", "'", "49"] {
+                for hostile in ["<script", "<b>", "<i>", "onload=x {% raw %} &amp;<", "'"] {
                     assert!(!html.contains(hostile), "{hostile}: {html}");
                 }
                 assert!(html.contains("<bdi>&lt;i&gt;{{7*7}}&amp;quot;</bdi>"), "{html}");
@@ -584,7 +584,10 @@ mod tests {
                 ("activation/body.fr.txt", "{{ activation_key }}"),
                 ("reminder/body.txt", "hello {{ range(3) }}"),
                 ("reminder/body.html", "hello"),
-                ("reminder/body.de.txt", "{% for i in range(1000000) %}{{ i }}{% endfor %}"),
+                (
+                    "reminder/body.de.txt",
+                    "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"
+                ),
                 ("email_verification/body.txt", "{{ activation_key }} {{ verification_key }}"),
                 ("primary_email_changed/body.txt", "no key is needed"),
                 ("activation/bdoy.txt", ""),

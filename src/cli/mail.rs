@@ -1,6 +1,6 @@
 //! `vestibule mail`: mails to look at.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{
@@ -64,10 +64,14 @@ impl MailCommand {
             locale: command.locale.clone(),
         };
         let mail = server::preview_mail(&command.config.load(&[])?, &Outside::default(), &preview)?;
-        print(&match command.format {
-            Format::Text => mail.text,
-            Format::Html => mail.html.context("the mail has no HTML")?,
-            Format::Eml => mail.message,
-        })
+        match command.format {
+            Format::Text => print(&mail.text),
+            Format::Html => print(&mail.html.context("the mail has no HTML")?),
+            Format::Eml => {
+                // As it is, its last line's end included.
+                std::io::stdout().write_all(mail.message.as_bytes())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 }

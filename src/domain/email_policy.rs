@@ -103,7 +103,7 @@ mod tests {
         for domain in [
             "example.com",
             "gmail.com",
-            "notmailinator.com",
+            "ourmailinator.com",
             "mailinator.com.example",
             "usa.cc",
             "zzzzzzzzzzzzzz.com",

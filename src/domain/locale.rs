@@ -173,7 +173,7 @@ mod tests {
             "de\n",
             "d\u{e9}",
             "12",
-            "german-very-oddly",
+            "german-very-odd",
             "languages1",
             "de-AT-DE",
             "de-1901-1901",

@@ -196,7 +196,34 @@ mod tests {
         let mail = with_html("Hello alice,\n.\nthe key\n", "<p>Hällo <bdi>alice</bdi></p>\n.\n");
         let message = form_text(&mail).unwrap();
         assert_eq!(message.text.matches('\n').count(), message.text.matches("\r\n").count());
-        insta::assert_snapshot!(message.text.replace("\r\n", "\n"), @"");
+        insta::assert_snapshot!(message.text.replace("\r\n", "\n"), @r#"
+        Message-ID: <01900000-0000-7000-8000-000000000001@example.com>
+        Date: Tue, 14 Nov 2023 22:13:20 +0000
+        From: a@example.com
+        To: alice@example.com
+        Subject: s
+        Auto-Submitted: auto-generated
+        MIME-Version: 1.0
+        Content-Type: multipart/alternative;
+         boundary="vestibule-01900000-0000-7000-8000-000000000001"
+
+        --vestibule-01900000-0000-7000-8000-000000000001
+        Content-Type: text/plain; charset=utf-8
+        Content-Transfer-Encoding: 7bit
+
+        Hello alice,
+        .
+        the key
+
+        --vestibule-01900000-0000-7000-8000-000000000001
+        Content-Type: text/html; charset=utf-8
+        Content-Transfer-Encoding: quoted-printable
+
+        <p>H=C3=A4llo <bdi>alice</bdi></p>
+        .
+
+        --vestibule-01900000-0000-7000-8000-000000000001--
+        "#);
         assert_eq!(form_text(&mail).unwrap().text, message.text, "a second delivery is the same message");
     }
 

@@ -3,6 +3,7 @@
 mod development;
 mod events;
 mod logs;
+mod mails;
 mod purging;
 mod serving;
 mod settings;
