@@ -427,13 +427,12 @@ mod tests {
     fn everything(site: &Site, tag: Option<&Locale>) -> String {
         let templates = load(None, site);
         let now = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
-        let mut all = String::new();
-        for kind in MailKind::ALL {
+        let one = |kind: MailKind| {
             let mail = templates.sample(kind, site, tag, now).unwrap();
             let html = mail.html().unwrap();
-            all += &format!("# {}\n\n{}\n\n{}\n\n{html}\n\n", kind.as_str(), mail.subject, mail.body());
-        }
-        all
+            format!("# {}\n\n{}\n\n{}\n\n{html}\n\n", kind.as_str(), mail.subject, mail.body())
+        };
+        MailKind::ALL.map(one).concat()
     }
 
     #[test]
@@ -615,7 +614,7 @@ mod tests {
                 "templates.directory: README.md is no template; a template is called like activation/body.txt or \
                  activation/body.de.txt",
                 "templates.directory: activation/bdoy.txt is no template; did you mean activation/body.txt?",
-                "templates.directory: reminder/body.de-at.txt is no template; did you mean reminder/body.txt?",
+                "templates.directory: reminder/body.de-at.txt is no template; did you mean reminder/body.de-AT.txt?",
                 "templates.directory: reminders/body.txt is no template; did you mean reminder/body.txt?",
             ]
         );

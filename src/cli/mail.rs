@@ -5,13 +5,13 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 use clap::{
     Args, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser as _},
+    builder::{PossibleValuesParser, TypedValueParser},
 };
 
 use super::{ConfigFiles, print};
 use crate::{
     config::ConfigError,
-    domain::{locale::Locale, mail::MailKind, site::SiteId},
+    domain::{Invalid, locale::Locale, mail::MailKind, site::SiteId},
     server::{self, Outside, Preview},
 };
 
@@ -30,8 +30,8 @@ pub struct PreviewCommand {
     #[command(flatten)]
     config: ConfigFiles,
     /// What the mail is for.
-    #[arg(long, default_value = MailKind::Activation.as_str(), value_parser = PossibleValuesParser::new(MailKind::ALL.map(MailKind::as_str)).map(|name| MailKind::from_name(&name)))]
-    kind: Option<MailKind>,
+    #[arg(long, value_name = "KIND", default_value = MailKind::Activation.as_str(), value_parser = kinds())]
+    kind: MailKind,
     /// The id of one of the settings' sites; without it, the first.
     #[arg(long, value_name = "ID")]
     site: Option<String>,
@@ -54,12 +54,18 @@ enum Format {
     Eml,
 }
 
+/// The names of the kinds, read as kinds.
+fn kinds() -> impl TypedValueParser<Value = MailKind> {
+    PossibleValuesParser::new(MailKind::ALL.map(MailKind::as_str))
+        .try_map(|name| MailKind::from_name(&name).ok_or_else(|| Invalid::new("must be a kind of mail")))
+}
+
 impl MailCommand {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let Self::Preview(command) = self;
         let site = command.site.as_deref().map(SiteId::parse).transpose();
         let preview = Preview {
-            kind: command.kind.unwrap_or(MailKind::Activation),
+            kind: command.kind,
             site: site.map_err(|invalid| ConfigError(format!("--site {invalid}")))?,
             locale: command.locale.clone(),
         };

@@ -11,6 +11,9 @@ use crate::{
     mail,
 };
 
+/// How long a name may be: a subject that it stands in has to fit into a line of a message.
+const MAX_NAME_BYTES: usize = 255;
+
 /// The sites of the settings, each as it can be used.
 pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
     let mut sites = Vec::new();
@@ -18,8 +21,9 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
         let wrong = |key: &str, invalid: &Invalid| ConfigError(format!("sites[{index}].{key} {invalid}"));
         let from = if site.from.is_empty() { &settings.mail.from } else { &site.from };
         for (key, text) in [("name", &site.name), ("domain", &site.domain)] {
-            if text.is_empty() || text.contains(char::is_control) {
-                return Err(wrong(key, &Invalid::new("must be a text of one line")));
+            if text.is_empty() || text.len() > MAX_NAME_BYTES || text.contains(char::is_control) {
+                let rule = format!("must be a text of one line, of at most {MAX_NAME_BYTES} bytes");
+                return Err(wrong(key, &Invalid::new(rule)));
             }
         }
         for (key, url) in

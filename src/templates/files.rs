@@ -43,8 +43,8 @@ const EMBEDDED: [(&str, &str); 24] = embedded![
     "primary_email_changed/body.de.html",
 ];
 
-/// How alike a file's name and a template's must be for the one to be meant by the other.
-const ALIKE: f64 = 0.8;
+/// How many letters a file's name and a template's may differ in for the one to be meant by the other.
+const SLIPS: usize = 3;
 
 /// The part of a mail that a template makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,14 +89,16 @@ impl Name {
 
     /// The name of that path, whose locale stands there in its canonical case.
     pub fn parse(path: &str) -> Option<Self> {
+        Self::parse_in_any_case(path).filter(|name| name.to_string() == path)
+    }
+
+    fn parse_in_any_case(path: &str) -> Option<Self> {
         let (folder, file) = path.split_once('/')?;
         let kind = MailKind::from_name(folder)?;
         let (stem, ending) = file.rsplit_once('.')?;
         let (stem, locale) = match stem.split_once('.') {
             None => (stem, None),
-            Some((stem, tag)) => {
-                (stem, Some(Locale::parse(tag).ok().filter(|locale| locale.as_str() == tag)?))
-            }
+            Some((stem, tag)) => (stem, Some(Locale::parse(tag).ok()?)),
         };
         let part = Part::ALL.into_iter().find(|part| part.stem_and_ending() == (stem, ending))?;
         Some(Self { kind, locale, part })
@@ -181,12 +183,16 @@ fn entries(directory: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
 
 /// The template that a file may have been meant to be.
 fn nearest(file: &str) -> Option<String> {
-    let likeness = |name: &String| strsim::jaro_winkler(file, name);
+    if let Some(name) = Name::parse_in_any_case(file) {
+        return Some(name.to_string());
+    }
     MailKind::ALL
         .into_iter()
         .flat_map(|kind| Part::ALL.map(|part| Name::new(kind, part, None).to_string()))
-        .filter(|name| likeness(name) > ALIKE)
-        .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+        .map(|name| (strsim::levenshtein(file, &name), name))
+        .filter(|(slips, _)| *slips <= SLIPS)
+        .min()
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -86,12 +86,14 @@ impl TemplateSet {
     ///
     /// The templates without a locale stand for English, and for whatever has none.
     pub fn choose(&self, kind: MailKind, site: &Site, asked: Option<&Locale>) -> Option<Locale> {
-        let locales = self.locales(kind);
         let english = Locale::english();
         for tag in asked.into_iter().chain([&site.locale]).flat_map(Locale::fallbacks) {
-            let there = locales.iter().flatten().find(|locale| locale.as_str() == tag);
-            if there.is_some() || tag == english.as_str() {
-                return there.cloned();
+            let Ok(locale) = Locale::parse(tag) else { continue };
+            if self.has(&Name::new(kind, Part::Body, Some(&locale))) {
+                return Some(locale);
+            }
+            if tag == english.as_str() {
+                return None;
             }
         }
         None

@@ -65,7 +65,16 @@ fn a_check_names_every_problem_and_ends_with_3() {
     );
     let output = run(folder.path(), &["templates", "check", "--config", "settings.toml"], &[]);
     assert_eq!((code(&output), stderr(&output).as_str()), (3, ""));
-    insta::assert_snapshot!(stdout(&output), @"");
+    insta::assert_snapshot!(stdout(&output), @"
+    templates.directory: template activation/subject.txt is broken: syntax error: unexpected `}`, expected end of variable block (in activation/subject.txt:1)
+    templates.directory: template reminder/body.fr.txt needs reminder/subject.fr.txt beside it
+    templates.directory: template activation/body.txt names activation_link, which it is not offered, for site shop
+    templates.directory: template reminder/body.txt shows neither the key nor the link with it, for site shop
+    templates.directory: template activation/body.txt names activation_link, which it is not offered, for site forum
+    sites[1].templates: template reminder/body.de.txt is broken: engine ran out of fuel (in reminder/body.de.txt:1), for site forum
+    templates.directory: activaton/body.txt is no template; did you mean activation/body.txt?
+    sites[1].templates: reminder/notes.md is no template; a template is called like activation/body.txt or activation/body.de.txt
+    ");
     let serving = run(folder.path(), &["serve", "--config", "settings.toml"], &[]);
     assert_eq!(code(&serving), BAD_SETTINGS);
 }
