@@ -55,8 +55,8 @@ impl RegistrationService for RegistrationHandler {
         let username = fields.check("username", username.and_then(|name| policy.check(&name).map(|()| name)));
         let policy = self.calls.email_policy();
         let email = EmailAddress::parse(&request.email);
-        let email = fields
-            .check("email", email.and_then(|email| policy.check(&email).map(|warnings| (email, warnings))));
+        let email = email.and_then(|email| policy.check(&email).map(|warnings| (email, warnings)));
+        let (email, warnings) = fields.check("email", email).unzip();
         let password = fields.password(request.password.as_deref());
         let policy = self.calls.password_policy();
         let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
@@ -64,7 +64,7 @@ impl RegistrationService for RegistrationHandler {
         let site = fields.check_optional("site", site, SiteId::parse);
         let locale = Some(request.locale.as_str()).filter(|locale| !locale.is_empty());
         let locale = fields.check_optional("locale", locale, Locale::parse);
-        let (Some(username), Some((email, warnings)), Some(password), Some(site), Some(locale)) =
+        let (Some(username), Some(email), Some(password), Some(site), Some(locale)) =
             (username, email, password, site, locale)
         else {
             return Err(fields.refuse());
@@ -81,7 +81,7 @@ impl RegistrationService for RegistrationHandler {
             user: Some(convert::user(created.user)),
             expire_time: Some(convert::timestamp(created.expire_time)),
             activation_key: expose(created.activation_key),
-            warnings: warnings.into_iter().map(convert::warning).collect(),
+            warnings: warnings.into_iter().flatten().map(convert::warning).collect(),
         }))
     }
 
