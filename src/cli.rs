@@ -4,12 +4,14 @@ mod completions;
 mod dev;
 mod events;
 mod health;
+mod mail;
 mod mails;
 mod man;
 mod migrate;
 mod output;
 mod purge_expired;
 mod serve;
+mod templates;
 mod users;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -58,6 +60,12 @@ enum Command {
     /// List and show mails, send them now, give them up.
     #[command(subcommand)]
     Mails(mails::MailsCommand),
+    /// Find what is wrong with mail templates.
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
+    /// Look at mails.
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Ask a running server whether it is serving.
     Health(health::HealthCommand),
     /// Print what makes a shell complete these commands.
@@ -98,6 +106,8 @@ pub fn run() -> ExitCode {
             Command::Users(command) => command.run().await,
             Command::Events(command) => command.run().await,
             Command::Mails(command) => command.run().await,
+            Command::Templates(command) => command.run(),
+            Command::Mail(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

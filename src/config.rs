@@ -142,6 +142,18 @@ pub struct Templates {
 pub struct Registration {
     pub activation_days: i64,
     pub max_email_addresses: u32,
+    pub disposable_domains: DisposableDomains,
+    pub disposable_domains_file: PathBuf,
+}
+
+/// `registration.disposable_domains`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub enum DisposableDomains {
+    Off,
+    Warn,
+    Refuse,
 }
 
 /// `[usernames]`
@@ -232,6 +244,26 @@ pub struct Site {
     #[serde(default)]
     pub verification_url: String,
     pub activation_days: Option<i64>,
+    #[serde(default)]
+    pub registration: SiteRegistration,
+    #[serde(default = "english")]
+    pub locale: String,
+    #[serde(default)]
+    pub templates: PathBuf,
+}
+
+/// `sites.registration`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub enum SiteRegistration {
+    #[default]
+    Open,
+    Closed,
+}
+
+fn english() -> String {
+    "en".to_owned()
 }
 
 /// Settings that can't be used, as sentences that name each key and what would be right.

@@ -5,8 +5,10 @@
 pub mod activation_key;
 pub mod bidi;
 pub mod email_address;
+pub mod email_policy;
 pub mod event;
 pub mod event_log;
+pub mod locale;
 pub mod mail;
 pub mod mail_limit;
 pub mod page;

@@ -30,7 +30,7 @@ pub struct OutgoingMail<'a> {
     pub recipient: &'a str,
     /// When it was queued: its Date.
     pub create_time: Timestamp,
-    /// From, subject and body.
+    /// From, subject and bodies.
     pub text: &'a MailText,
 }
 
@@ -43,6 +43,11 @@ pub enum SendError {
     /// Trying again is no use: this mail or this recipient is refused for good.
     #[error("{0}")]
     Permanent(String),
+}
+
+/// The message of a mail as it goes over the wire; refused for good where there can be none.
+pub fn message(mail: &OutgoingMail<'_>) -> Result<String, SendError> {
+    mime::form(mail).map(|message| message.text)
 }
 
 /// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`, its address in ASCII.

@@ -78,10 +78,11 @@ use crate::{
     domain::{
         Timestamp,
         activation_key::{ActivationKey, SALT_BYTES},
+        email_policy::EmailPolicy,
         mail::{MailId, MailText, NewMail},
         mail_limit::MailLimits,
         password_policy::PasswordPolicy,
-        site::{Site, Sites},
+        site::Sites,
         user_email_address::MaxEmailAddresses,
         username_policy::UsernamePolicy,
     },
@@ -89,7 +90,7 @@ use crate::{
     random::{self, Random},
     repository::Repository,
     sealing::{Keyring, OpenError},
-    templates::{MailContent, MailContext, TemplateError, Templates},
+    templates::{MailContext, TemplateError, Templates},
 };
 
 /// The service: all that an operation needs, and one method for each.
@@ -118,6 +119,8 @@ pub struct Vestibule {
     pub passwords: PasswordPolicy,
     /// How many mails may be asked for.
     pub mail_limits: MailLimits,
+    /// What a new email address must be beyond its form.
+    pub emails: EmailPolicy,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
     /// Rung after a call was carried out, which may have appended events.
@@ -145,20 +148,6 @@ impl Vestibule {
         let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
         Ok(NewMail { id, kind: context.content.kind(), sealed_text, expire_time })
     }
-
-    /// The mail that carries an activation key.
-    fn activation_mail(
-        &self,
-        username: &str,
-        recipient: &str,
-        key: &ActivationKey,
-        expire_time: Timestamp,
-        site: &Site,
-        now: Timestamp,
-    ) -> Result<NewMail, TemplateError> {
-        let content = MailContent::Activation { key, expire_time };
-        self.new_mail(recipient, &MailContext { username, site, content }, expire_time, now)
-    }
 }
 
 /// What seals a mail's text: nobody who can write to the database can send it to somebody else.
@@ -173,9 +162,7 @@ fn seal_text(
     recipient: &str,
     text: &MailText,
 ) -> Vec<u8> {
-    // A line for the From, which is one mailbox, a line for the subject, which is one line (R5), and the rest.
-    let plaintext = zeroize::Zeroizing::new(format!("{}\n{}\n{}", text.from, text.subject, text.body()));
-    keyring.seal(random, &mail_purpose(id, recipient), plaintext.as_bytes())
+    keyring.seal(random, &mail_purpose(id, recipient), &text.to_bytes())
 }
 
 /// Opens a mail's text as it was sealed when the mail was queued.
@@ -186,8 +173,5 @@ pub fn open_text(
     sealed_text: &[u8],
 ) -> Result<MailText, OpenError> {
     let plaintext = keyring.open(&mail_purpose(id, recipient), sealed_text)?;
-    let text = str::from_utf8(&plaintext).map_err(|_| OpenError)?;
-    let (from, rest) = text.split_once('\n').ok_or(OpenError)?;
-    let (subject, body) = rest.split_once('\n').ok_or(OpenError)?;
-    Ok(MailText { from: from.to_owned(), subject: subject.to_owned(), body: body.to_owned().into() })
+    MailText::from_bytes(&plaintext).ok_or(OpenError)
 }

@@ -1,7 +1,9 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
 mod incoming;
+mod mails;
 mod settings;
+mod sites;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,6 +28,7 @@ use crate::{
     workers::{Workers, event_sequencer::EventSequencer, mail_outbox::MailOutbox, sweeper::Sweeper},
 };
 
+pub use mails::{Preview, PreviewedMail, check_templates, preview_mail};
 pub use settings::{open_existing_repository, open_repository, vestibule};
 
 /// How often the database is asked whether it is there.

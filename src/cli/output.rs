@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     Timestamp,
+    locale::Locale,
     mail::{Mail, MailState},
     user::{User, UserState},
 };
@@ -91,6 +92,7 @@ pub fn user_json(user: &User) -> Value {
         "last_login_time": user.last_login_time.map(rfc3339),
         "expire_time": user.profile.map(|profile| rfc3339(profile.expire_time)),
         "site": user.site.as_str(),
+        "locale": user.locale.as_ref().map(Locale::as_str),
     })
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{Invalid, Timestamp, email_address::EmailAddress, page::PageKey, parse_uuid, user::UserId};
 
@@ -44,6 +45,8 @@ pub struct MailText {
     pub subject: String,
     /// Plain text.
     pub body: SecretString,
+    /// The same in HTML, for readers that show it.
+    pub html: Option<SecretString>,
 }
 
 /// A mail ready to be queued: its text is sealed already.
@@ -201,10 +204,55 @@ impl MailState {
     }
 }
 
+/// What a text with HTML begins with. No UTF-8 has it, so a version that knows of no HTML can't read such a text,
+/// and leaves it to one that can, instead of sending something else.
+const WITH_HTML: u8 = 0xff;
+
 impl MailText {
-    /// The body as it is sent.
+    /// The plain text as it is sent.
     pub fn body(&self) -> &str {
         self.body.expose_secret()
+    }
+
+    /// The HTML as it is sent, if there is any.
+    pub fn html(&self) -> Option<&str> {
+        self.html.as_ref().map(SecretString::expose_secret)
+    }
+
+    /// The text as it is sealed: a line for the From, which is one mailbox, a line for the subject, which is one line
+    /// (R5), and the rest; with HTML, a line for the length of the plain text, in bytes, before both.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let (from, subject, body) = (&self.from, &self.subject, self.body());
+        Zeroizing::new(match self.html() {
+            None => format!("{from}\n{subject}\n{body}").into_bytes(),
+            Some(html) => {
+                let rest = Zeroizing::new(format!("{from}\n{subject}\n{}\n{body}{html}", body.len()));
+                [&[WITH_HTML][..], rest.as_bytes()].concat()
+            }
+        })
+    }
+
+    /// Reads what [`MailText::to_bytes`] wrote; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (has_html, text) = match bytes.split_first() {
+            Some((&WITH_HTML, rest)) => (true, rest),
+            Some(_) | None => (false, bytes),
+        };
+        let (from, rest) = str::from_utf8(text).ok()?.split_once('\n')?;
+        let (subject, rest) = rest.split_once('\n')?;
+        let (body, html) = if has_html {
+            let (length, rest) = rest.split_once('\n')?;
+            let (body, html) = rest.split_at_checked(length.parse().ok()?)?;
+            (body, Some(html))
+        } else {
+            (rest, None)
+        };
+        Some(Self {
+            from: from.to_owned(),
+            subject: subject.to_owned(),
+            body: body.to_owned().into(),
+            html: html.map(|html| html.to_owned().into()),
+        })
     }
 }
 
@@ -231,6 +279,62 @@ pub fn backoff(attempt: u32, jitter: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text(body: &str, html: Option<&str>) -> MailText {
+        MailText {
+            from: "Shop <shop@shop.example>".into(),
+            subject: "Grüße".into(),
+            body: body.into(),
+            html: html.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_as_it_was_written() {
+        for (body, html) in [
+            ("one\ntwo\n", None),
+            ("", None),
+            ("7\nä", None),
+            ("one\ntwo ä\n", Some("<p>ü\n</p>")),
+            ("", Some("")),
+            ("3\n", Some("3\n")),
+        ] {
+            let bytes = text(body, html).to_bytes();
+            let read = MailText::from_bytes(&bytes).unwrap();
+            assert_eq!((read.from.as_str(), read.subject.as_str()), ("Shop <shop@shop.example>", "Grüße"));
+            assert_eq!((read.body(), read.html()), (body, html));
+        }
+    }
+
+    #[test]
+    fn a_text_of_before_there_was_html_is_read() {
+        let read = MailText::from_bytes("a@example.com\nHello\nthe key\n1\n".as_bytes()).unwrap();
+        assert_eq!((read.subject.as_str(), read.body(), read.html()), ("Hello", "the key\n1\n", None));
+    }
+
+    #[test]
+    fn a_version_that_knows_no_html_takes_it_for_no_text() {
+        // It asked for UTF-8 first, and tried again later where there was none.
+        assert!(str::from_utf8(&text("b", Some("h")).to_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_read() {
+        for bytes in [
+            &b""[..],
+            b"a",
+            b"a\nb",
+            b"\xff",
+            b"\xffa\nb\n",
+            b"\xffa\nb\n9\nc",
+            b"\xffa\nb\n-1\nc",
+            b"a\nb\n\xfe",
+        ] {
+            assert!(MailText::from_bytes(bytes).is_none(), "{bytes:?}");
+        }
+        assert!(MailText::from_bytes("\u{ff}".as_bytes()).is_none());
+        assert!(MailText::from_bytes([b"\xffa\nb\n1\n", "ä".as_bytes()].concat().as_slice()).is_none());
+    }
 
     #[test]
     fn the_backoff_doubles_from_five_seconds_to_an_hour() {

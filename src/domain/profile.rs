@@ -110,6 +110,7 @@ mod tests {
             disable_time: None,
             last_login_time: None,
             site: SiteId::parse("default").unwrap(),
+            locale: None,
             profile: Some(RegistrationProfile {
                 issue_time: at(0),
                 expire_time: at(100),

@@ -1,8 +1,8 @@
 //! A site that users register on, as the settings describe it.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
-use super::{Invalid, activation_key::ActivationKey, policy};
+use super::{Invalid, activation_key::ActivationKey, locale::Locale, policy};
 
 /// What requests and rows call a site: 1 to 63 of a-z, 0-9, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +25,12 @@ pub struct Site {
     pub verification_url: Option<String>,
     /// How many days its keys live.
     pub activation_days: policy::ActivationDays,
+    /// Whether anybody can register on it; whoever has goes on as before.
+    pub registration_open: bool,
+    /// What its mails are written in where nobody has said otherwise, or there are no templates for what was said.
+    pub locale: Locale,
+    /// A folder whose templates come before those that all sites share.
+    pub templates: Option<PathBuf>,
 }
 
 /// The sites of one installation; the first is the one that a request without a site means.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Invalid, Timestamp,
     email_address::EmailAddress,
+    locale::Locale,
     parse_uuid,
     profile::RegistrationProfile,
     site::SiteId,
@@ -51,6 +52,8 @@ pub struct User {
     pub last_login_time: Option<Timestamp>,
     /// The site that the user registered on.
     pub site: SiteId,
+    /// What the user's mails are written in, if it was said; otherwise it is the site's locale.
+    pub locale: Option<Locale>,
     /// The registration profile, if the user has one.
     pub profile: Option<RegistrationProfile>,
 }
@@ -89,6 +92,7 @@ impl User {
         username: &Username,
         email: &EmailAddress,
         site: SiteId,
+        locale: Option<Locale>,
         create_time: Timestamp,
         expire_time: Timestamp,
     ) -> Self {
@@ -103,6 +107,7 @@ impl User {
             disable_time: None,
             last_login_time: None,
             site,
+            locale,
             profile: Some(RegistrationProfile { issue_time: create_time, expire_time, activate_time: None }),
         }
     }

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::status;
 use crate::{
-    domain::{password_policy::PasswordPolicy, username_policy::UsernamePolicy},
+    domain::{email_policy::EmailPolicy, password_policy::PasswordPolicy, username_policy::UsernamePolicy},
     operations::Vestibule,
     random::Random,
     sealing::Keyring,
@@ -52,6 +52,11 @@ impl Calls {
     /// What a new password must be beyond the standard.
     pub fn password_policy(&self) -> &PasswordPolicy {
         &self.vestibule.passwords
+    }
+
+    /// What a new email address must be beyond its form.
+    pub fn email_policy(&self) -> &EmailPolicy {
+        &self.vestibule.emails
     }
 
     /// Runs `work` to its end, and waits for it until the deadline. What it has appended to the event log is numbered.

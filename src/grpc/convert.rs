@@ -6,6 +6,7 @@ use super::proto;
 use crate::{
     domain::{
         Timestamp,
+        email_policy::Warning,
         event::{DeletionReason, EventKind},
         event_log::{Event, LogId, Position},
         mail::{Mail, MailKind, MailState},
@@ -35,7 +36,19 @@ pub fn user(user: User) -> proto::User {
         disable_time: user.disable_time.map(timestamp),
         last_login_time: user.last_login_time.map(timestamp),
         site: user.site.as_str().to_owned(),
+        locale: user.locale.map(|locale| locale.to_string()).unwrap_or_default(),
     }
+}
+
+/// What was accepted though a caller may not want it.
+pub fn warning(warning: Warning) -> proto::Warning {
+    let (code, message) = match warning {
+        Warning::DisposableEmailDomain => (
+            proto::WarningCode::DisposableEmailDomain,
+            "The domain of the email address gives addresses to throw away.",
+        ),
+    };
+    proto::Warning { code: code.into(), message: message.to_owned() }
 }
 
 /// A registration profile; it never shows a key.

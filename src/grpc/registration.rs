@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     domain::{
-        activation_key::ActivationKey, email_address::EmailAddress, page::PageSize, site::SiteId,
-        unverified::PurgeLimit, user::UserId, username::Username,
+        activation_key::ActivationKey, email_address::EmailAddress, locale::Locale, page::PageSize,
+        site::SiteId, unverified::PurgeLimit, user::UserId, username::Username,
     },
     operations::{CreateInactiveUser, PurgeExpired},
 };
@@ -53,21 +53,26 @@ impl RegistrationService for RegistrationHandler {
         let username = Username::parse(&request.username);
         let policy = self.calls.username_policy();
         let username = fields.check("username", username.and_then(|name| policy.check(&name).map(|()| name)));
-        let email = fields.check("email", EmailAddress::parse(&request.email));
+        let policy = self.calls.email_policy();
+        let email = EmailAddress::parse(&request.email);
+        let email = email.and_then(|email| policy.check(&email).map(|warnings| (email, warnings)));
+        let (email, warnings) = fields.check("email", email).unzip();
         let password = fields.password(request.password.as_deref());
         let policy = self.calls.password_policy();
         let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
         let call = fields.call(caller, &request.request_id);
-        let (Some(username), Some(email), Some(password), Some(site), Some(call)) =
-            (username, email, password, site, call)
+        let locale = Some(request.locale.as_str()).filter(|locale| !locale.is_empty());
+        let locale = fields.check_optional("locale", locale, Locale::parse);
+        let (Some(username), Some(email), Some(password), Some(site), Some(locale), Some(call)) =
+            (username, email, password, site, locale, call)
         else {
             return Err(fields.refuse());
         };
         let (asked_username, asked_email) = (username.clone(), email.clone());
         let send_email = request.send_email.unwrap_or(true);
-        let registration = CreateInactiveUser { username, email, password, send_email, site, call };
+        let registration = CreateInactiveUser { username, email, password, send_email, site, locale, call };
         let created = self
             .calls
             .run(deadline, |vestibule| async move { vestibule.create_inactive_user(registration).await })
@@ -77,6 +82,7 @@ impl RegistrationService for RegistrationHandler {
             user: Some(convert::user(created.user)),
             expire_time: Some(convert::timestamp(created.expire_time)),
             activation_key: expose(created.activation_key),
+            warnings: warnings.into_iter().flatten().map(convert::warning).collect(),
         }))
     }
 

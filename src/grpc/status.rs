@@ -29,6 +29,7 @@ use crate::{
         Timestamp,
         email_address::EmailAddress,
         profile::KeyRefusal,
+        site::SiteId,
         user::{UserId, UserName},
         username::Username,
     },
@@ -58,6 +59,7 @@ pub fn create_inactive_user(
 ) -> Status {
     match error {
         CreateInactiveUserError::UnknownSite => unknown_site("site"),
+        CreateInactiveUserError::RegistrationClosed(site) => registration_closed(&site),
         CreateInactiveUserError::UsernameTaken => refuse(
             Code::AlreadyExists,
             ErrorReason::UsernameTaken,
@@ -258,9 +260,13 @@ fn storage(error: &StorageError) -> Status {
 
 fn template(error: &TemplateError) -> Status {
     match error {
-        TemplateError::Read { .. } | TemplateError::Broken { .. } | TemplateError::NoKey { .. } => {
-            internal(error)
-        }
+        TemplateError::Read { .. }
+        | TemplateError::Broken { .. }
+        | TemplateError::UnknownName { .. }
+        | TemplateError::NoKey { .. }
+        | TemplateError::Incomplete { .. }
+        | TemplateError::Stray { .. }
+        | TemplateError::NoLocale { .. } => internal(error),
     }
 }
 
@@ -355,6 +361,12 @@ fn profile_not_found(asked: &str) -> Status {
 
 fn unknown_site(field: &str) -> Status {
     invalid_request(vec![(field.to_owned(), "must be the id of one of the settings' sites".to_owned())])
+}
+
+fn registration_closed(site: &SiteId) -> Status {
+    let (reason, message) = (ErrorReason::RegistrationClosed, "Nobody can register on the site.");
+    let details = ErrorDetails::with_precondition_failure_violation(name(reason), site.as_str(), message);
+    refuse(Code::FailedPrecondition, reason, message, details)
 }
 
 fn fields(reason: ErrorReason, message: &str, violations: Vec<(String, String)>) -> Status {
@@ -466,6 +478,10 @@ mod tests {
         let email = EmailAddress::parse("alice@example.com").unwrap();
         for (variant, error) in [
             ("UnknownSite", CreateInactiveUserError::UnknownSite),
+            (
+                "RegistrationClosed",
+                CreateInactiveUserError::RegistrationClosed(SiteId::parse("shop").unwrap()),
+            ),
             ("UsernameTaken", CreateInactiveUserError::UsernameTaken),
             ("EmailTaken", CreateInactiveUserError::EmailTaken),
             ("Request Reused", CreateInactiveUserError::Request(RequestError::Reused)),

@@ -138,6 +138,7 @@ mod tests {
             from: "The Shop <shop@shop.example>".into(),
             subject: subject.into(),
             body: SecretString::from(body),
+            html: None,
         };
         sender
             .send(&OutgoingMail {

@@ -87,7 +87,12 @@ mod tests {
     };
 
     fn text(body: &str) -> MailText {
-        MailText { from: "a@example.com".into(), subject: "s".into(), body: SecretString::from(body) }
+        MailText {
+            from: "a@example.com".into(),
+            subject: "s".into(),
+            body: SecretString::from(body),
+            html: None,
+        }
     }
 
     async fn send(sender: &FileSender, id: u128, text: &MailText) -> Result<(), SendError> {

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 use lettre::{
     Address, Message,
     message::{
-        Body, Mailbox,
+        Body, Mailbox, MultiPart, SinglePart,
         header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 
 use super::{OutgoingMail, SendError};
+use crate::domain::mail::MailId;
 
 /// RFC 5322: a line has at most this many octets before its CRLF.
 const MAX_LINE_BYTES: usize = 998;
@@ -44,7 +45,7 @@ pub(super) fn form(mail: &OutgoingMail<'_>) -> Result<WireMessage, SendError> {
         return Err(refused("its date is out of range"));
     }
     let sender = from.email.clone();
-    let message = Message::builder()
+    let builder = Message::builder()
         .message_id(Some(format!("<{}@{}>", mail.id, sender.domain())))
         .date(SystemTime::from(mail.create_time))
         .from(from)
@@ -55,10 +56,13 @@ pub(super) fn form(mail: &OutgoingMail<'_>) -> Result<WireMessage, SendError> {
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         ))
-        .header(MIME_VERSION_1_0)
-        .header(ContentType::TEXT_PLAIN)
-        .body(encode(mail.text.body())?)
-        .map_err(|_| refused("its headers don't fit together"))?;
+        .header(MIME_VERSION_1_0);
+    let text = encode(mail.text.body())?;
+    let message = match mail.text.html() {
+        None => builder.header(ContentType::TEXT_PLAIN).body(text),
+        Some(html) => builder.multipart(alternative(mail.id, text, encode(html)?)),
+    };
+    let message = message.map_err(|_| refused("its headers don't fit together"))?;
     let mut text = String::from_utf8(message.formatted()).map_err(|_| refused("its message is not ASCII"))?;
     if !text.ends_with("\r\n") {
         text.push_str("\r\n");
@@ -95,6 +99,20 @@ fn encode(body: &str) -> Result<Body, SendError> {
     Ok(Body::new(body))
 }
 
+/// Text and HTML of one mail, the better one last (RFC 2046, 5.1.4), the same bytes however often it is sent.
+fn alternative(id: MailId, text: Body, html: Body) -> MultiPart {
+    let mut boundary = format!("vestibule-{id}");
+    // Nobody who writes a text knows the id; and if somebody did, the line would still not end a part.
+    while [&text, &html].into_iter().any(|body| String::from_utf8_lossy(body.as_ref()).contains(&boundary)) {
+        boundary.push('-');
+        boundary.push('x');
+    }
+    MultiPart::alternative()
+        .boundary(boundary)
+        .singlepart(SinglePart::plain(text))
+        .singlepart(SinglePart::html(html))
+}
+
 /// The last look before the wire: a bare CR or LF, or a line too long, is how one message becomes two.
 fn check(text: &str) -> Result<(), SendError> {
     let harmless = |line: &str| {
@@ -119,7 +137,11 @@ mod tests {
     };
 
     fn text(from: &str, subject: &str, body: &str) -> MailText {
-        MailText { from: from.into(), subject: subject.into(), body: SecretString::from(body) }
+        MailText { from: from.into(), subject: subject.into(), body: SecretString::from(body), html: None }
+    }
+
+    fn with_html(body: &str, html: &str) -> MailText {
+        MailText { html: Some(html.into()), ..text("a@example.com", "s", body) }
     }
 
     fn form_to(recipient: &str, text: &MailText) -> Result<WireMessage, SendError> {
@@ -167,6 +189,57 @@ mod tests {
         the key:
         0123456789abcdef0123456789abcdef01234567
         "#);
+    }
+
+    #[test]
+    fn text_and_html_are_two_parts_of_one_message() {
+        let mail = with_html("Hello alice,\n.\nthe key\n", "<p>Hällo <bdi>alice</bdi></p>\n.\n");
+        let message = form_text(&mail).unwrap();
+        assert_eq!(message.text.matches('\n').count(), message.text.matches("\r\n").count());
+        insta::assert_snapshot!(message.text.replace("\r\n", "\n"), @r#"
+        Message-ID: <01900000-0000-7000-8000-000000000001@example.com>
+        Date: Tue, 14 Nov 2023 22:13:20 +0000
+        From: a@example.com
+        To: alice@example.com
+        Subject: s
+        Auto-Submitted: auto-generated
+        MIME-Version: 1.0
+        Content-Type: multipart/alternative;
+         boundary="vestibule-01900000-0000-7000-8000-000000000001"
+
+        --vestibule-01900000-0000-7000-8000-000000000001
+        Content-Type: text/plain; charset=utf-8
+        Content-Transfer-Encoding: 7bit
+
+        Hello alice,
+        .
+        the key
+
+        --vestibule-01900000-0000-7000-8000-000000000001
+        Content-Type: text/html; charset=utf-8
+        Content-Transfer-Encoding: quoted-printable
+
+        <p>H=C3=A4llo <bdi>alice</bdi></p>
+        .
+
+        --vestibule-01900000-0000-7000-8000-000000000001--
+        "#);
+        assert_eq!(form_text(&mail).unwrap().text, message.text, "a second delivery is the same message");
+    }
+
+    #[test]
+    fn no_line_of_a_part_ends_it() {
+        let boundary = "--vestibule-01900000-0000-7000-8000-000000000001";
+        let evil =
+            format!("{boundary}\nContent-Type: text/html\n\n<b>evil</b>\n{boundary}-x\n{boundary}--\n");
+        let message = form_text(&with_html(&evil, &evil)).unwrap();
+        let parsed = mailparse::parse_mail(message.text.as_bytes()).unwrap();
+        let parts: Vec<_> =
+            parsed.subparts.iter().map(|part| part.get_body().unwrap().replace("\r\n", "\n")).collect();
+        assert_eq!(parts.len(), 2);
+        for part in parts {
+            assert_eq!(part.trim_end(), evil.trim_end());
+        }
     }
 
     #[test]

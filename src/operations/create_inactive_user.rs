@@ -6,6 +6,7 @@ use crate::{
         Timestamp,
         activation_key::ActivationKey,
         email_address::EmailAddress,
+        locale::Locale,
         mail_limit::MailLimitReached,
         password::Password,
         request::Call,
@@ -16,7 +17,7 @@ use crate::{
     hashing::Overloaded,
     random,
     repository::{NewRegistration, RegisterRefusal, RequestRecord, StorageError},
-    templates::TemplateError,
+    templates::{MailContent, MailContext, TemplateError},
 };
 
 /// A registration as asked for.
@@ -32,6 +33,8 @@ pub struct CreateInactiveUser {
     pub send_email: bool,
     /// The site; the first one if absent.
     pub site: Option<SiteId>,
+    /// What the user's mails are written in; the site's locale if absent.
+    pub locale: Option<Locale>,
     /// Who asks for it.
     pub call: Call,
 }
@@ -53,6 +56,9 @@ pub enum CreateInactiveUserError {
     /// The settings know no such site.
     #[error("the settings know no such site")]
     UnknownSite,
+    /// The settings let nobody register on the site.
+    #[error("nobody can register on site {0}")]
+    RegistrationClosed(SiteId),
     /// Somebody holds an equal username.
     #[error("the username is in use")]
     UsernameTaken,
@@ -95,6 +101,9 @@ impl Vestibule {
             None => self.sites.first(),
         };
         let site = site.ok_or(CreateInactiveUserError::UnknownSite)?;
+        if !site.registration_open {
+            return Err(CreateInactiveUserError::RegistrationClosed(site.id.clone()));
+        }
         let password_hash = match &request.password {
             Some(password) => Some(self.hasher.hash(password.clone()).await?),
             None => None,
@@ -103,8 +112,13 @@ impl Vestibule {
         let key = self.generate_key(request.username.as_str());
         let expire_time = site.activation_days.expire_time(now);
         let mail = if request.send_email {
-            let (username, email) = (request.username.as_str(), request.email.as_str());
-            Some(self.activation_mail(username, email, &key, expire_time, site, now)?)
+            let context = MailContext {
+                username: request.username.as_str(),
+                site,
+                locale: request.locale.as_ref(),
+                content: MailContent::Activation { key: &key, expire_time },
+            };
+            Some(self.new_mail(request.email.as_str(), &context, expire_time, now)?)
         } else {
             None
         };
@@ -125,6 +139,7 @@ impl Vestibule {
             email: request.email.clone(),
             password_hash,
             site: site.id.clone(),
+            locale: request.locale.clone(),
             digest: key.digest(),
             now,
             expire_time,
@@ -164,6 +179,7 @@ impl CreateInactiveUser {
             .with(self.password.as_ref().map(Password::expose))
             .with(Some([u8::from(self.send_email)]))
             .with(self.site.as_ref().map(SiteId::as_str))
+            .with(self.locale.as_ref().map(Locale::as_str))
     }
 }
 
@@ -173,6 +189,7 @@ fn answer_again(request: &CreateInactiveUser, done: &RequestRecord) -> Result<In
     else {
         return Err(StorageError::Corrupt("a request's record"));
     };
-    let user = User::registered(id, &request.username, &request.email, site, done.create_time, expire_time);
+    let (username, email, locale) = (&request.username, &request.email, request.locale.clone());
+    let user = User::registered(id, username, email, site, locale, done.create_time, expire_time);
     Ok(InactiveUser { user, expire_time, activation_key: None })
 }

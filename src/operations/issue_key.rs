@@ -10,7 +10,7 @@ use crate::{
         user::User,
     },
     repository::{IssueKeyRefusal, KeyIssue, RequestRecord, StorageError},
-    templates::TemplateError,
+    templates::{MailContent, MailContext, TemplateError},
 };
 
 /// A further key.
@@ -110,7 +110,13 @@ impl Vestibule {
         let site = self.sites.find_or_first(&user.site);
         let mail = match site {
             Some(site) if send_email => {
-                Some(self.activation_mail(&user.username, &user.email, key, expire_time, site, now)?)
+                let context = MailContext {
+                    username: &user.username,
+                    site,
+                    locale: user.locale.as_ref(),
+                    content: MailContent::Activation { key, expire_time },
+                };
+                Some(self.new_mail(&user.email, &context, expire_time, now)?)
             }
             Some(_) | None => None,
         };

@@ -31,6 +31,7 @@ use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
     event::EventKind,
+    locale::Locale,
     profile::RegistrationProfile,
     site::SiteId,
     user::{User, UserId, UserState},
@@ -113,7 +114,7 @@ impl Repository for PostgresRepository {
 macro_rules! user_columns {
     () => {
         "id, username, email, email_verified, state, create_time, activate_time, disable_time, last_login_time, \
-         site, profile_issue_time, profile_expire_time, profile_activate_time"
+         site, locale, profile_issue_time, profile_expire_time, profile_activate_time"
     };
 }
 use user_columns;
@@ -122,6 +123,8 @@ use user_columns;
 fn user(row: &PgRow) -> Result<User, StorageError> {
     let state: &str = row.try_get("state").map_err(storage_error)?;
     let site: &str = row.try_get("site").map_err(storage_error)?;
+    let locale: Option<&str> = row.try_get("locale").map_err(storage_error)?;
+    let locale = locale.map(Locale::parse).transpose();
     let issue_time: Option<_> = row.try_get("profile_issue_time").map_err(storage_error)?;
     let profile = match issue_time {
         None => None,
@@ -142,6 +145,7 @@ fn user(row: &PgRow) -> Result<User, StorageError> {
         disable_time: row.try_get("disable_time").map_err(storage_error)?,
         last_login_time: row.try_get("last_login_time").map_err(storage_error)?,
         site: SiteId::parse(site).map_err(|_| StorageError::Corrupt("a user's site"))?,
+        locale: locale.map_err(|_| StorageError::Corrupt("a user's locale"))?,
         profile,
     })
 }

@@ -7,6 +7,7 @@ use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
     email_address::EmailAddress,
+    locale::Locale,
     mail::{MailState, NewMail},
     mail_limit::{MailCounter, MailLimitReached},
     password::PasswordHash,
@@ -75,6 +76,8 @@ pub struct NewRegistration {
     pub password_hash: Option<PasswordHash>,
     /// The site registered on.
     pub site: SiteId,
+    /// What the user's mails are written in, if it was said.
+    pub locale: Option<Locale>,
     /// The first key.
     pub digest: KeyDigest,
     /// The sign-up instant.
@@ -94,8 +97,8 @@ pub struct NewRegistration {
 impl NewRegistration {
     /// The user that the registration makes.
     pub fn user(&self) -> User {
-        let site = self.site.clone();
-        User::registered(self.user_id, &self.username, &self.email, site, self.now, self.expire_time)
+        let (site, locale) = (self.site.clone(), self.locale.clone());
+        User::registered(self.user_id, &self.username, &self.email, site, locale, self.now, self.expire_time)
     }
 }
 

@@ -32,6 +32,7 @@ use super::{READY_TIMEOUT, Repository, StorageError};
 use crate::domain::{
     Timestamp,
     event::EventKind,
+    locale::Locale,
     policy,
     profile::RegistrationProfile,
     site::SiteId,
@@ -138,7 +139,7 @@ async fn has_schema(connection: &mut SqliteConnection) -> Result<bool, StorageEr
 macro_rules! user_columns {
     () => {
         "id, username, email, email_verified, state, create_time, activate_time, disable_time, last_login_time, \
-         site, profile_issue_time, profile_expire_time, profile_activate_time"
+         site, locale, profile_issue_time, profile_expire_time, profile_activate_time"
     };
 }
 use user_columns;
@@ -147,6 +148,8 @@ use user_columns;
 fn user(row: &SqliteRow) -> Result<User, StorageError> {
     let state: &str = row.try_get("state").map_err(storage_error)?;
     let site: &str = row.try_get("site").map_err(storage_error)?;
+    let locale: Option<&str> = row.try_get("locale").map_err(storage_error)?;
+    let locale = locale.map(Locale::parse).transpose();
     let profile = match optional_instant(row, "profile_issue_time")? {
         None => None,
         Some(issue_time) => Some(RegistrationProfile {
@@ -166,6 +169,7 @@ fn user(row: &SqliteRow) -> Result<User, StorageError> {
         disable_time: optional_instant(row, "disable_time")?,
         last_login_time: optional_instant(row, "last_login_time")?,
         site: SiteId::parse(site).map_err(|_| StorageError::Corrupt("a user's site"))?,
+        locale: locale.map_err(|_| StorageError::Corrupt("a user's locale"))?,
         profile,
     })
 }

@@ -16,29 +16,27 @@ use rustix::process::{Resource, getrlimit};
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
-use super::Outside;
+use super::{Outside, mails::templates, sites::sites};
 use crate::{
     causes::Causes,
     clock::ClockGuard,
     config::{self, ConfigError, Sender, Settings},
     domain::{
-        Invalid,
+        email_policy::{Disposable, EmailPolicy},
         mail_limit::MailLimits,
         password_policy::{PasswordPolicy, PasswordProfile},
-        policy::ActivationDays,
-        site::{Site, SiteId, Sites},
+        site::Sites,
         user_email_address::MaxEmailAddresses,
         username::Username,
         username_policy::UsernamePolicy,
     },
     grpc::front::Anonymous,
     hashing::PasswordHasher,
-    mail::{self, MailSender, console::ConsoleSender, file::FileSender, smtp::SmtpSender},
+    mail::{MailSender, console::ConsoleSender, file::FileSender, smtp::SmtpSender},
     operations::Vestibule,
     random::Random,
     repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
     sealing::Keyring,
-    templates::Templates,
     workers::event_trimmer::EventTrimmer,
 };
 
@@ -144,12 +142,8 @@ pub fn vestibule(
     repository: Arc<dyn Repository>,
     outside: &Outside,
 ) -> anyhow::Result<Vestibule> {
-    let directory = &settings.templates.directory;
-    let directory = (!directory.as_os_str().is_empty()).then_some(directory.as_path());
     let sites = sites(settings)?;
-    let templates = Templates::load(directory)
-        .and_then(|templates| sites.iter().try_for_each(|site| templates.check(site)).map(|()| templates))
-        .map_err(|error| ConfigError(format!("templates.directory: {}", Causes(&error))))?;
+    let templates = templates(settings, &sites)?;
     let queue = Duration::from_secs(settings.passwords.queue_seconds);
     Ok(Vestibule {
         repository,
@@ -165,6 +159,7 @@ pub fn vestibule(
         max_email_addresses: MaxEmailAddresses::new(settings.registration.max_email_addresses)
             .ok_or_else(|| ConfigError("registration.max_email_addresses must be 1 to 100".to_owned()))?,
         mail_limits: mail_limits(settings),
+        emails: email_policy(settings)?,
         mail_queued: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),
@@ -276,55 +271,6 @@ pub(super) fn mail_sender(settings: &Settings) -> Result<Arc<dyn MailSender>, Co
     })
 }
 
-fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
-    let mut sites = Vec::new();
-    for (index, site) in settings.sites.iter().enumerate() {
-        let wrong = |key: &str, invalid: &Invalid| ConfigError(format!("sites[{index}].{key} {invalid}"));
-        let from = if site.from.is_empty() { &settings.mail.from } else { &site.from };
-        for (key, text) in [("name", &site.name), ("domain", &site.domain)] {
-            if text.is_empty() || text.contains(char::is_control) {
-                return Err(wrong(key, &Invalid::new("must be a text of one line")));
-            }
-        }
-        for (key, url) in
-            [("activation_url", &site.activation_url), ("verification_url", &site.verification_url)]
-        {
-            if !url.is_empty() && !is_key_link(url) {
-                return Err(wrong(key, &Invalid::new("must be an http or https URL with {key} in it")));
-            }
-        }
-        let days = match site.activation_days {
-            Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
-            None => ActivationDays::new(settings.registration.activation_days)
-                .map_err(|invalid| ConfigError(format!("registration.activation_days {invalid}")))?,
-        };
-        sites.push(Site {
-            id: SiteId::parse(&site.id).map_err(|invalid| wrong("id", &invalid))?,
-            name: site.name.clone(),
-            domain: site.domain.clone(),
-            from: mail::parse_mailbox(from).map_err(|invalid| {
-                if site.from.is_empty() {
-                    ConfigError(format!("mail.from {invalid}"))
-                } else {
-                    wrong("from", &invalid)
-                }
-            })?,
-            activation_url: Some(&site.activation_url).filter(|url| !url.is_empty()).cloned(),
-            verification_url: Some(&site.verification_url).filter(|url| !url.is_empty()).cloned(),
-            activation_days: days,
-        });
-    }
-    Sites::new(sites).map_err(|invalid| ConfigError(format!("sites {invalid}")))
-}
-
-/// Whether a link can carry a key: not in its host, where it would be resolved and logged.
-fn is_key_link(url: &str) -> bool {
-    let sample = url.replace("{key}", "key");
-    sample != *url
-        && !url.split('/').take(3).any(|part| part.contains("{key}"))
-        && sample.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
-}
-
 /// Reserves what the settings list; what could be no username needs no reserving, so it is a slip of the pen.
 fn username_policy(settings: &Settings) -> Result<UsernamePolicy, ConfigError> {
     let reserved = settings.usernames.reserved.iter().enumerate().map(|(index, name)| {
@@ -344,4 +290,23 @@ fn password_policy(settings: &Settings, sites: &Sites) -> PasswordPolicy {
         config::PasswordProfile::Strict => PasswordProfile::Strict,
     };
     PasswordPolicy::new(profile, sites.iter().flat_map(|site| [site.name.as_str(), site.domain.as_str()]))
+}
+
+/// What is made of addresses to throw away, by the embedded list or the one that the settings name.
+fn email_policy(settings: &Settings) -> Result<EmailPolicy, ConfigError> {
+    let registration = &settings.registration;
+    let policy = EmailPolicy::new(match registration.disposable_domains {
+        config::DisposableDomains::Off => Disposable::Off,
+        config::DisposableDomains::Warn => Disposable::Warn,
+        config::DisposableDomains::Refuse => Disposable::Refuse,
+    });
+    let file = &registration.disposable_domains_file;
+    if file.as_os_str().is_empty() {
+        return Ok(policy);
+    }
+    let wrong = |said: String| {
+        ConfigError(format!("registration.disposable_domains_file: {}: {said}", file.display()))
+    };
+    let text = fs::read_to_string(file).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    policy.with_list(&text).map_err(|(line, invalid)| wrong(format!("line {line} {invalid}")))
 }

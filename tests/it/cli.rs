@@ -7,6 +7,7 @@ mod mails;
 mod purging;
 mod serving;
 mod settings;
+mod templates;
 mod users;
 
 use std::{

@@ -60,6 +60,7 @@ contract! {
         r1_a_registration_stores_user_address_profile_key_mail_and_event,
         r1_a_registration_that_fails_midway_leaves_nothing,
         r1_a_registration_that_fails_midway_keeps_whoever_was_to_give_way,
+        a_users_locale_is_kept_with_it,
         r2_without_a_mail_none_is_queued,
         r6_user_registered_is_appended_once,
         x7_a_username_in_use_is_refused_and_nothing_stored,

@@ -1,12 +1,14 @@
 //! The main job from end to end, on both stores: the real client, a server, a mail server and a database.
 
 mod addresses;
+mod hostile_names;
 mod keys;
 mod mailing;
 mod passwords;
 mod profiles;
 mod registering;
 mod secrets;
+mod sites;
 
 use crate::{
     contract::store::Store,
@@ -56,6 +58,17 @@ on_each_store! {
     ]
     passwords: [
         x9_u7_who_registers_without_a_password_chooses_one_logs_in_and_is_given_another,
+    ]
+    sites: [
+        a_users_locale_is_returned_and_every_mail_is_written_in_it,
+        a_site_mails_in_its_own_language_and_out_of_its_own_folder,
+        a_closed_site_registers_nobody_and_everything_else_goes_on,
+        a_disposable_address_is_told_refused_or_passed_over,
+    ]
+    hostile_names: [
+        hostile_names_arrive_as_plain_text_in_exactly_one_message,
+        what_would_end_a_line_is_refused_before_anything_is_stored_or_sent,
+        a_template_with_the_line_that_ends_a_message_is_still_one_message,
     ]
     secrets: [
         r3_x2_no_key_stands_in_the_database,

@@ -22,7 +22,10 @@ use vestibule::{
     mail::{MailSender as _, OutgoingMail, SendError, smtp::SmtpSender},
 };
 
-use crate::support::smtp::{Action, SmtpSink, Step};
+use crate::support::{
+    smtp::{Action, SmtpSink, Step},
+    tap::{Conversation, Tap},
+};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Long enough for a conversation on a busy machine.
@@ -42,8 +45,10 @@ async fn send(sender: &SmtpSender, id: u128, recipient: &str, body: &str) -> Res
         from: "Vestibule <vestibule@localhost>".into(),
         subject: "Activate your account at Bücher".into(),
         body: SecretString::from(body),
+        html: None,
     };
     let mail = OutgoingMail {
+        kind: MailKind::Activation,
         id: MailId(Uuid::from_u128(id)),
         kind: MailKind::Activation,
         recipient,
@@ -387,4 +392,75 @@ async fn no_mail_waits_for_an_ack() {
         quickest = quickest.min(start.elapsed());
     }
     assert!(quickest < Duration::from_millis(30), "{quickest:?}");
+}
+
+/// What every message has, and no more.
+const HEADERS: [&str; 8] =
+    ["Message-ID", "Date", "From", "To", "Subject", "Auto-Submitted", "MIME-Version", "Content-Type"];
+
+#[tokio::test]
+async fn poisoned_texts_are_one_message_on_the_wire_or_none() {
+    let sink = SmtpSink::start().await;
+    let tap = Tap::to(&sink).await;
+    let sender = sender(&tap.url(), PATIENT);
+    let send = async |from: &str, subject: &str, body: &str, html: Option<&str>| {
+        let text = MailText {
+            from: from.into(),
+            subject: subject.into(),
+            body: body.into(),
+            html: html.map(Into::into),
+        };
+        let mail = OutgoingMail {
+            kind: MailKind::Activation,
+            id: MailId(Uuid::from_u128(1)),
+            recipient: "alice@example.com",
+            create_time: Timestamp::from_timestamp(1_700_000_000, 0).expect("a time"),
+            text: &text,
+        };
+        sender.send(&mail).await
+    };
+    for end in ["\r\n", "\n", "\r", "\0", "\u{85}"] {
+        let evil = format!("s{end}Bcc: eve@example.com{end}{end}.{end}");
+        for refused in [
+            send("a@example.com", &evil, "b", Some("h")).await,
+            send(&format!("\"{evil}\" <a@example.com>"), "s", "b", Some("h")).await,
+        ] {
+            assert!(matches!(refused, Err(SendError::Permanent(_))), "{end:?}: {refused:?}");
+        }
+    }
+    let bodies = [
+        "a\r\n.\r\nMAIL FROM:<eve@example.com>\r\nRCPT TO:<eve@example.com>\r\nDATA\r\nspam\r\n.\r\n",
+        "a\n.\nb\r.\rc\r\n.\rd\n.\r\n",
+        ".\n..\n...\n.",
+        "Bcc: eve@example.com\nContent-Type: text/html\n\n<b>x</b>\n",
+        "--vestibule-00000000-0000-0000-0000-000000000001--\n.\nQUIT\n",
+        "{{ activation_key }} {% raw %} <script>x</script>\n",
+        "ä\n.\n\u{2028}.\u{2028}\u{85}.\u{85} nul \0",
+    ];
+    let mut sent = 0;
+    for body in bodies {
+        for html in [None, Some(body)] {
+            send("a@example.com", "s", body, html).await.unwrap();
+            let received = sink.next_mail().await;
+            let mail = received.parse();
+            let expected = body.replace("\r\n", "\n").replace('\r', "\n");
+            assert_eq!(mail.body.trim_end_matches('\n'), expected.trim_end_matches('\n'));
+            assert_eq!(
+                mail.html.as_deref().map(|html| html.trim_end_matches('\n')),
+                html.map(|_| expected.trim_end_matches('\n'))
+            );
+            sent += 1;
+            let said = tap.said(sent).await;
+            assert_eq!(said.len(), sent, "what was refused was not even begun");
+            let conversation = Conversation::read(said.last().unwrap());
+            assert_eq!(
+                conversation.commands[1..],
+                ["MAIL FROM:<a@example.com>", "RCPT TO:<alice@example.com>"]
+            );
+            assert_eq!(conversation.headers()[..HEADERS.len()], HEADERS);
+            let rest = &conversation.headers()[HEADERS.len()..];
+            assert_eq!(rest, if html.is_some() { &[][..] } else { &["Content-Transfer-Encoding"] });
+        }
+    }
+    assert_eq!(sink.mails(sent).await.len(), sent);
 }

@@ -8,4 +8,5 @@ pub mod process;
 pub mod proxy;
 pub mod server;
 pub mod smtp;
+pub mod tap;
 pub mod wire;

@@ -96,6 +96,26 @@ volumes:
         {{- end }}
   {{- end }}
   {{- end }}
+  {{- range $index, $site := .Values.sites }}
+  {{- with $site.templates }}
+  {{- if .configMap }}
+  - name: templates-{{ $index }}
+    configMap:
+      name: {{ .configMap }}
+      items:
+        {{- range $path, $key := .files }}
+        - { key: {{ $key | quote }}, path: {{ $path | quote }} }
+        {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- with .Values.registration.disposableDomainsConfigMap }}
+  - name: disposable-domains
+    configMap:
+      name: {{ . }}
+      items:
+        - { key: domains.txt, path: domains.txt }
+  {{- end }}
 {{- end -}}
 
 {{/* The rest of a container around its name, arguments and probes. */}}
@@ -116,5 +136,13 @@ volumeMounts:
   - { name: secrets, mountPath: /run/secrets/vestibule, readOnly: true }
   {{- if .Values.templates.configMap }}
   - { name: templates, mountPath: /etc/vestibule-templates, readOnly: true }
+  {{- end }}
+  {{- range $index, $site := .Values.sites }}
+  {{- if ($site.templates | default dict).configMap }}
+  - { name: templates-{{ $index }}, mountPath: {{ printf "/etc/vestibule-site-templates/%s" $site.id | quote }}, readOnly: true }
+  {{- end }}
+  {{- end }}
+  {{- if .Values.registration.disposableDomainsConfigMap }}
+  - { name: disposable-domains, mountPath: /etc/vestibule-disposable-domains, readOnly: true }
   {{- end }}
 {{- end -}}

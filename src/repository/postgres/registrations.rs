@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         activation_key::KeyDigest,
+        locale::Locale,
         password::PasswordHash,
         profile::refuse_key,
         user::{User, UserId, UserState},
@@ -232,9 +233,10 @@ const REGISTER: &str = "
 WITH new_user AS (
     INSERT INTO users (
         id, username, username_key, password_hash, state, site, create_time,
-        email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time
+        email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time,
+        locale
     )
-    SELECT $1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9
+    SELECT $1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $15
     WHERE NOT EXISTS (SELECT FROM verified_email_addresses WHERE email = $7)
     ON CONFLICT (username_key) DO NOTHING
     RETURNING id
@@ -348,6 +350,7 @@ async fn insert(transaction: &mut Transaction, registration: &NewRegistration) -
         .bind(mail.map(|mail| mail.kind.as_str()))
         .bind(mail.map(|mail| mail.sealed_text.as_slice()))
         .bind(mail.map(|mail| mail.expire_time))
+        .bind(registration.locale.as_ref().map(Locale::as_str))
         .fetch_one(&mut **transaction)
         .await
         .map_err(storage_error)?;

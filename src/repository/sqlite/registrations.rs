@@ -16,6 +16,7 @@ use crate::{
     domain::{
         activation_key::KeyDigest,
         event::EventKind,
+        locale::Locale,
         password::PasswordHash,
         profile::refuse_key,
         user::{User, UserId, UserState},
@@ -227,9 +228,10 @@ async fn insert(
     sqlx::query(
         "INSERT INTO users (
              id, username, username_key, password_hash, state, site, create_time,
-             email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time
+             email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time,
+             locale
          )
-         VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9)",
+         VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $10)",
     )
     .bind(registration.user_id.0)
     .bind(registration.username.as_str())
@@ -240,6 +242,7 @@ async fn insert(
     .bind(registration.email.as_str())
     .bind(registration.email.domain())
     .bind(registration.expire_time.timestamp_micros())
+    .bind(registration.locale.as_ref().map(Locale::as_str))
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;

@@ -72,6 +72,14 @@ fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
         ("mail.sender = 'pigeon'", "mail.sender must be smtp or file or console"),
         ("passwords.profile = 'lax'", "passwords.profile must be default or strict"),
         ("mail.from = 5", "mail.from must be a string"),
+        (
+            "registration.disposable_domains = 'on'",
+            "registration.disposable_domains must be off or warn or refuse",
+        ),
+        (
+            "[[sites]]\nid = 'a'\nname = 'A'\ndomain = 'a'\nregistration = 'shut'",
+            "sites.0.registration must be open or closed",
+        ),
         ("database = 5", "database must be a table"),
         ("sites = 5", "sites must be a list"),
         ("[[sites]]\nid = 'a'\nname = 'A'", "sites.0 must have domain"),
@@ -94,6 +102,21 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         (
             &site("activation_url = 'https://a'"),
             "sites[0].activation_url must be an http or https URL with {key} in it",
+        ),
+        (&site("locale = 'de_AT'"), "sites[0].locale must be a language tag of BCP 47, such as en or de-AT"),
+        (&site("templates = 'nowhere'"), "sites[0].templates: template nowhere can't be read: "),
+        (
+            "[[sites]]\nid = 'a'\nname = \"A\\r\\nBcc: b\"\ndomain = 'a'",
+            "sites[0].name must be a text of one line",
+        ),
+        ("[[sites]]\nid = 'a'\nname = 'A'\ndomain = \"a\\nb\"", "sites[0].domain must be a text of one line"),
+        (
+            "registration.disposable_domains_file = 'settings.toml'",
+            "registration.disposable_domains_file: settings.toml: line 1 must be a domain with a dot in it",
+        ),
+        (
+            "registration.disposable_domains_file = 'nowhere'",
+            "registration.disposable_domains_file: nowhere: can't be read: ",
         ),
         (&site("from = 'nobody'"), "sites[0].from must be a mailbox such as Shop <shop@example.com>"),
         (
@@ -150,7 +173,7 @@ fn a_broken_template_is_named_before_anybody_registers() {
     fs::create_dir_all(body.parent().unwrap()).unwrap();
     for (text, said) in [
         ("Hello\n{% if %}", "is broken: syntax error: unexpected end of block (in activation/body.txt:2)"),
-        ("{{ activation_key }} {{ password }}", "is broken: undefined value (in activation/body.txt:1)"),
+        ("{{ activation_key }} {{ password }}", "names password, which it is not offered, for site default"),
         ("Hello", "shows neither the key nor the link with it"),
     ] {
         fs::write(&body, text).unwrap();

@@ -92,6 +92,7 @@ pub fn registration_at(name: &str, address: &str, now: Timestamp) -> NewRegistra
         email: email(address),
         password_hash: None,
         site: SiteId::parse("default").unwrap(),
+        locale: None,
         digest: digest(),
         now,
         expire_time: now + window(),

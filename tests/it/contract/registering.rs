@@ -1,7 +1,7 @@
 //! Registering: R1, R2, R6, X7, X8, X9.
 
 use vestibule::{
-    domain::{activation_key::KeyDigest, mail::MailId, user::User},
+    domain::{activation_key::KeyDigest, locale::Locale, mail::MailId, user::User},
     repository::{NewRegistration, RegisterRefusal, StorageError},
 };
 
@@ -30,6 +30,19 @@ pub async fn r1_a_registration_stores_user_address_profile_key_mail_and_event(st
         ["Alice@example.com"]
     );
     assert_eq!(store.texts("SELECT email_domain FROM users").await, ["example.com"]);
+}
+
+pub async fn a_users_locale_is_kept_with_it(store: Store) {
+    let german = Locale::parse("de-AT").unwrap();
+    let registration =
+        NewRegistration { locale: Some(german.clone()), ..registration("alice", "alice@example.com") };
+    let user = store.register(&registration).await.unwrap().unwrap();
+    assert_eq!(user.locale.as_ref(), Some(&german));
+    assert_eq!(find(&store, &user).await, Some(user.clone()));
+    let activated = store.activate(&activation(registration.digest, start())).await.unwrap().unwrap();
+    assert_eq!(activated.locale, Some(german));
+    let deleted = store.delete_user(user.id, start()).await.unwrap().unwrap();
+    assert_eq!(deleted, activated);
 }
 
 /// Provokes a failure in the middle of a registration by what must be unique, and expects `before` to stand.

@@ -98,6 +98,7 @@ pub fn sample(name: &str) -> String {
         "email_domain" => "example.com".to_owned(),
         "password" => "correct horse".to_owned(),
         "site" => "default".to_owned(),
+        "locale" => "de-AT".to_owned(),
         "user_id" | "mail_id" | "request_id" => Uuid::nil().to_string(),
         "activation_key" | "key" => KEY.to_owned(),
         "page_token" => String::new(),

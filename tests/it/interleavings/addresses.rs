@@ -16,6 +16,7 @@ use vestibule::{
         email_address::EmailAddress,
         mail::{MailKind, Settlement},
         profile::KeyRefusal,
+        request::Call,
         user::{UserId, UserName},
         user_email_address::{AddressRefusal, VerificationRefusal},
         username::Username,
@@ -175,6 +176,7 @@ impl Round {
                 password: None,
                 send_email: false,
                 site: None,
+                locale: None,
                 call: Call::default(),
             };
             let created = vestibule.create_inactive_user(request).await.unwrap();

@@ -40,10 +40,11 @@ pub async fn every_wrong_field_is_named_at_once(store: Store) {
         password: Some(String::new()),
         send_email: None,
         site: "NO SUCH".into(),
+        locale: "no_such".into(),
         request_id: "once".into(),
     };
     let wrong = fields(client.create_inactive_user(all_wrong).await, "INVALID_REQUEST");
-    assert_eq!(wrong, ["username", "email", "password", "site", "request_id"]);
+    assert_eq!(wrong, ["username", "email", "password", "site", "locale", "request_id"]);
     for (username, email) in [("", "alice@example.com"), ("alice", "")] {
         let wrong =
             fields(client.create_inactive_user(registration(username, email)).await, "INVALID_REQUEST");

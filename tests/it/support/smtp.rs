@@ -85,8 +85,10 @@ pub struct ReceivedMail {
 pub struct ParsedMail {
     pub recipient: String,
     pub subject: String,
-    /// Decoded, its lines ended by LF.
+    /// The plain text, decoded, its lines ended by LF.
     pub body: String,
+    /// The HTML, decoded, its lines ended by LF.
+    pub html: Option<String>,
     /// Without its angle brackets.
     pub message_id: String,
 }
@@ -203,10 +205,23 @@ impl ReceivedMail {
         assert!(
             parsed.headers.get_first_value("Bcc").is_none() && parsed.headers.get_first_value("Cc").is_none()
         );
+        let mut parts: Vec<_> = parsed.parts().filter(|part| part.subparts.is_empty()).collect();
+        assert_eq!(
+            parsed.parts().count(),
+            if parts.len() == 1 { 1 } else { 3 },
+            "a text, or a text and HTML"
+        );
+        let decoded = |part: &mailparse::ParsedMail<'_>| {
+            assert_eq!(part.ctype.charset, "utf-8");
+            part.get_body().expect("a body").replace("\r\n", "\n")
+        };
+        let html = parts.pop_if(|part| part.ctype.mimetype == "text/html").map(decoded);
+        assert!(parts.iter().all(|part| part.ctype.mimetype == "text/plain"));
         ParsedMail {
             recipient,
             subject: header("Subject"),
-            body: parsed.get_body().expect("a body").replace("\r\n", "\n"),
+            body: parts.first().map(|part| decoded(part)).expect("a plain text"),
+            html,
             message_id: header("Message-ID").trim_matches(['<', '>']).to_owned(),
         }
     }

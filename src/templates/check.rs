@@ -1,0 +1,86 @@
+//! Looks for what is wrong with templates before anybody is mailed.
+
+use minijinja::Value;
+
+use super::{
+    MailContext, Problem, Sample, TemplateError, Templates,
+    files::{Name, Part},
+    offered,
+    set::TemplateSet,
+};
+use crate::domain::{Timestamp, locale::Locale, mail::MailKind, site::Site};
+
+impl Templates {
+    /// Everything that keeps a mail of the site from being made, or from carrying its key, in any locale.
+    pub(super) fn check(&self, site: &Site) -> Vec<Problem> {
+        let set = self.set(site);
+        let sample = Sample::new(site, Timestamp::default());
+        let mut problems = Vec::new();
+        for kind in MailKind::ALL {
+            for locale in set.locales(kind) {
+                let mail = sample.context(site, kind, None);
+                for part in Part::ALL {
+                    let name = Name::new(kind, part, locale.as_ref());
+                    if !set.has(&name) {
+                        continue;
+                    }
+                    let found = look_at(set, &name, &mail, &sample);
+                    let of_site = |error| Problem {
+                        site: Some(site.id.clone()),
+                        ..Problem::of(set.origin(&name), error)
+                    };
+                    problems.extend(found.into_iter().map(of_site));
+                }
+            }
+        }
+        problems
+    }
+
+    /// What in a site's settings nothing here fits: its locale, if no mail can be made in it.
+    pub(super) fn check_locale(&self, setting: &str, site: &Site) -> Option<Problem> {
+        let set = self.set(site);
+        let english = Locale::english();
+        let is_there = |tag: &str| {
+            tag == english.as_str()
+                || MailKind::ALL
+                    .into_iter()
+                    .flat_map(|kind| set.locales(kind))
+                    .flatten()
+                    .any(|locale| locale.as_str() == tag)
+        };
+        let error = || TemplateError::NoLocale { locale: site.locale.clone() };
+        (!site.locale.fallbacks().any(is_there)).then(|| Problem::of(setting, error()))
+    }
+}
+
+/// What is wrong with one template.
+fn look_at(set: &TemplateSet, name: &Name, mail: &MailContext<'_>, sample: &Sample) -> Vec<TemplateError> {
+    let context = offered(mail, name.part);
+    let unknown = unknown_names(set, name, &context);
+    if !unknown.is_empty() {
+        return unknown;
+    }
+    match set.render(name, context) {
+        Err(error) => vec![error],
+        Ok(text) if name.part != Part::Subject && mail.content.has_key() && !text.contains(sample.key()) => {
+            vec![TemplateError::NoKey { name: name.to_string() }]
+        }
+        Ok(_) => Vec::new(),
+    }
+}
+
+/// Every name in a template that it is not offered, even where this time nothing comes by.
+fn unknown_names(set: &TemplateSet, name: &Name, context: &Value) -> Vec<TemplateError> {
+    let Ok(template) = set.environment.get_template(&name.to_string()) else { return Vec::new() };
+    let is_global = |name: &str| set.environment.globals().any(|(global, _)| global == name);
+    let mut unknown: Vec<_> = template.undeclared_variables(true).into_iter().collect();
+    unknown.retain(|path| !is_global(path) && !leads_somewhere(context, path));
+    unknown.sort();
+    let error = |unknown| TemplateError::UnknownName { name: name.to_string(), unknown };
+    unknown.into_iter().map(error).collect()
+}
+
+fn leads_somewhere(context: &Value, path: &str) -> bool {
+    let found = path.split('.').try_fold(context.clone(), |value, name| value.get_attr(name));
+    found.is_ok_and(|value| !value.is_undefined())
+}
