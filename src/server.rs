@@ -121,8 +121,7 @@ impl Server {
             stop.clone(),
             Arc::clone(&outside.random),
         );
-        let watches = watches(settings, stop.clone());
-        let routes = grpc::routes(&calls, watches, &health)?;
+        let routes = grpc::routes(&calls, watches(settings, stop.clone()), &health)?;
         let listener = TcpListener::bind(settings.grpc.listen)
             .await
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;

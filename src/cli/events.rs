@@ -16,7 +16,10 @@ use super::{
     print,
 };
 use crate::{
-    domain::event_log::{Event, Position, Start},
+    domain::{
+        event::DeletionReason,
+        event_log::{Event, Position, Start},
+    },
     operations::{EventPage, Vestibule},
 };
 
@@ -179,7 +182,7 @@ fn event_json(log: Position, event: &Event) -> Value {
         "create_time": rfc3339(event.create_time),
         "user_id": event.user_id.to_string(),
         "mail_id": event.mail_id.map(|id| id.to_string()),
-        "deletion_reason": event.deletion_reason.map(|reason| reason.as_str()),
+        "deletion_reason": event.deletion_reason.map(DeletionReason::as_str),
     })
 }
 

@@ -43,7 +43,7 @@ impl EventWatch {
     pub async fn wait(&mut self) {
         if self.numbered.changed().await.is_err() {
             // Whoever numbers is gone for good.
-            future::pending().await
+            future::pending::<()>().await;
         }
     }
 

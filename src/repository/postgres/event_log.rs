@@ -139,7 +139,7 @@ const NUMBER: &str = concat!(
     UPDATE events SET number = place + (SELECT ",
     last_number!(),
     " FROM event_log)
-    FROM unnumbered WHERE events.id = unnumbered.id
+    FROM unnumbered WHERE events.id = unnumbered.id AND events.number IS NULL
     RETURNING events.number
 )
 SELECT max(number) FROM numbered"
