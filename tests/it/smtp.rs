@@ -48,7 +48,6 @@ async fn send(sender: &SmtpSender, id: u128, recipient: &str, body: &str) -> Res
         html: None,
     };
     let mail = OutgoingMail {
-        kind: MailKind::Activation,
         id: MailId(Uuid::from_u128(id)),
         kind: MailKind::Activation,
         recipient,
