@@ -213,6 +213,7 @@ mod tests {
             disable_time: (state == UserState::Disabled).then_some(at(2)),
             last_login_time: None,
             site: SiteId::parse("default").unwrap(),
+            locale: None,
             profile: None,
         }
     }

@@ -70,7 +70,8 @@ pub fn preview_mail(
     let now = outside.clock.now();
     let text = templates(settings, &sites)?.sample(preview.kind, site, preview.locale.as_ref(), now)?;
     let id = MailId(random::uuid_v7(&*outside.random, now));
-    let mail = OutgoingMail { id, recipient: SAMPLE_RECIPIENT, create_time: now, text: &text };
+    let mail =
+        OutgoingMail { id, kind: preview.kind, recipient: SAMPLE_RECIPIENT, create_time: now, text: &text };
     Ok(PreviewedMail {
         text: format!(
             "From: {}\nTo: {SAMPLE_RECIPIENT}\nSubject: {}\n\n{}",

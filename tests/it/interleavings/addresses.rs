@@ -175,6 +175,8 @@ impl Round {
                 password: None,
                 send_email: false,
                 site: None,
+
+                locale: None,
             };
             let created = vestibule.create_inactive_user(request).await.unwrap();
             users.push(created.user.id);
