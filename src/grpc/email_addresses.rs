@@ -53,13 +53,17 @@ impl EmailAddressService for EmailAddressHandler {
         let deadline = deadline(&request);
         let request = request.into_inner();
         let (user_id, email) = user_and_email(&request.user_id, &request.email)?;
+        let warnings = validate::field("email", self.calls.email_policy().check(&email))?;
         let asked = email.clone();
         let addresses = self
             .calls
             .run(deadline, |vestibule| async move { vestibule.add_email_address(user_id, email).await })
             .await?
             .map_err(|error| status::add_email_address(error, user_id, &asked))?;
-        Ok(Response::new(AddEmailAddressResponse { email_addresses: convert::email_addresses(addresses) }))
+        Ok(Response::new(AddEmailAddressResponse {
+            email_addresses: convert::email_addresses(addresses),
+            warnings: warnings.into_iter().map(convert::warning).collect(),
+        }))
     }
 
     async fn send_verification_email(

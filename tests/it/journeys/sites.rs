@@ -4,8 +4,8 @@ use std::fs;
 
 use tonic::Code;
 use vestibule::grpc::proto::{
-    CreateInactiveUserRequest, CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, Warning,
-    WarningCode, get_user_request, send_activation_email_request,
+    AddEmailAddressRequest, CreateInactiveUserRequest, CreateRegistrationProfileRequest,
+    DeleteRegistrationProfileRequest, Warning, WarningCode, get_user_request, send_activation_email_request,
 };
 
 use super::{Journey, key_in};
@@ -134,7 +134,7 @@ pub async fn a_disposable_address_is_told_refused_or_passed_over(store: Store) {
         code: WarningCode::DisposableEmailDomain.into(),
         message: "The domain of the email address gives addresses to throw away.".into(),
     };
-    assert_eq!(created.warnings, [warning]);
+    assert_eq!(created.warnings, std::slice::from_ref(&warning));
     let created = journey.client.create_inactive_user(registration("bob", "example.com")).await.unwrap();
     assert_eq!(created.warnings, []);
 
@@ -159,4 +159,15 @@ pub async fn a_disposable_address_is_told_refused_or_passed_over(store: Store) {
     assert_eq!(store.contents().await, before);
     let created = journey.client.create_inactive_user(registration("dave", "mailinator.com")).await.unwrap();
     assert_eq!(created.warnings, [], "the list is another one");
+
+    // Adding one is no way round.
+    let user_id = journey.client.use_key(&created.activation_key).await.unwrap().id;
+    let adding =
+        |domain: &str| AddEmailAddressRequest { user_id: user_id.clone(), email: format!("dave@{domain}") };
+    let refusal = journey.client.add_email_address(adding("b\u{fc}cher.example")).await;
+    let details = refused(refusal, Code::InvalidArgument, "INVALID_REQUEST");
+    assert_eq!(details.bad_request().unwrap().field_violations[0].field, "email");
+    let journey = Journey::start(&store, "").await;
+    let added = journey.client.add_email_address(adding("yopmail.com")).await.unwrap();
+    assert_eq!(added.warnings, [warning]);
 }
