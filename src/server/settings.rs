@@ -23,9 +23,11 @@ use crate::{
     config::{self, ConfigError, Sender, Settings},
     domain::{
         Invalid,
+        lease::Work,
         mail_limit::MailLimits,
         password_policy::{PasswordPolicy, PasswordProfile},
         policy::ActivationDays,
+        reminder::{Ladder, ReminderPolicy},
         site::{Site, SiteId, Sites},
         user_email_address::MaxEmailAddresses,
         username::Username,
@@ -39,7 +41,7 @@ use crate::{
     repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
     sealing::Keyring,
     templates::Templates,
-    workers::event_trimmer::EventTrimmer,
+    workers::{Workers, event_trimmer::EventTrimmer, schedule::Schedule},
 };
 
 const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
@@ -47,6 +49,9 @@ const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | ba
 const OWN_FILES: u64 = 64;
 /// How many files a connection to a database has open: on SQLite the database, its log and its index.
 const FILES_OF_A_DATABASE_CONNECTION: u64 = 3;
+
+/// How often the servers look whom the ladder reminds.
+const REMINDERS_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 
 /// Refuses numbers with which a server would start and then not work.
 fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
@@ -61,6 +66,9 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("events.max_watches", settings.events.max_watches, 1..=100_000),
         ("events.heartbeat_seconds", settings.events.heartbeat_seconds, 1..=3600),
         ("events.reader_seconds", settings.events.reader_seconds, 1..=3600),
+        ("reminders.interval_hours", settings.reminders.interval_hours, 1..=8760),
+        ("reminders.max_count", settings.reminders.max_count.into(), 0..=100),
+        ("purge.interval_minutes", settings.purge.interval_minutes, 0..=10_080),
     ] {
         if !range.contains(&number) {
             return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
@@ -165,6 +173,7 @@ pub fn vestibule(
         max_email_addresses: MaxEmailAddresses::new(settings.registration.max_email_addresses)
             .ok_or_else(|| ConfigError("registration.max_email_addresses must be 1 to 100".to_owned()))?,
         mail_limits: mail_limits(settings),
+        reminders: reminder_policy(settings)?,
         mail_queued: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),
@@ -176,6 +185,20 @@ pub(super) fn event_trimmer(settings: &Settings, vestibule: &Arc<Vestibule>) -> 
     let days = i64::try_from(settings.events.retention_days).unwrap_or(i64::MAX);
     let retention = TimeDelta::try_days(days).filter(|_| days > 0)?;
     Some(EventTrimmer { vestibule: Arc::clone(vestibule), retention })
+}
+
+/// Starts what the settings have done from time to time.
+pub(super) fn spawn_schedules(settings: &Settings, vestibule: &Arc<Vestibule>, workers: &Workers) {
+    let minutes = i64::try_from(settings.purge.interval_minutes).unwrap_or(i64::MAX);
+    if let Some(interval) = TimeDelta::try_minutes(minutes).filter(|interval| !interval.is_zero()) {
+        let schedule = Schedule { vestibule: Arc::clone(vestibule), work: Work::Purge, interval };
+        workers.spawn("purge", move |stop| schedule.clone().run(stop));
+    }
+    if !vestibule.reminders.ladder.is_empty() {
+        let interval = REMINDERS_INTERVAL;
+        let schedule = Schedule { vestibule: Arc::clone(vestibule), work: Work::Reminders, interval };
+        workers.spawn("reminders", move |stop| schedule.clone().run(stop));
+    }
 }
 
 enum Database {
@@ -344,4 +367,14 @@ fn password_policy(settings: &Settings, sites: &Sites) -> PasswordPolicy {
         config::PasswordProfile::Strict => PasswordProfile::Strict,
     };
     PasswordPolicy::new(profile, sites.iter().flat_map(|site| [site.name.as_str(), site.domain.as_str()]))
+}
+
+/// How often anybody is reminded; the numbers are in their ranges.
+fn reminder_policy(settings: &Settings) -> Result<ReminderPolicy, ConfigError> {
+    let reminders = &settings.reminders;
+    let ladder = Ladder::new(reminders.days.clone())
+        .map_err(|invalid| ConfigError(format!("reminders.days {invalid}")))?;
+    let hours = i64::try_from(reminders.interval_hours).unwrap_or(i64::MAX);
+    let interval = TimeDelta::try_hours(hours).unwrap_or(TimeDelta::MAX);
+    Ok(ReminderPolicy { interval, max_count: reminders.max_count, ladder })
 }
