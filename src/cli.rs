@@ -10,6 +10,8 @@ mod man;
 mod migrate;
 mod output;
 mod purge_expired;
+mod purge_unverified;
+mod selected;
 mod serve;
 mod templates;
 mod users;
@@ -20,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{ConfigError, Settings},
+    domain::{site::SiteId, username::Username},
     operations::Vestibule,
     server::{self, Outside},
 };
@@ -51,7 +54,9 @@ enum Command {
     Migrate(ConfigFiles),
     /// Delete pending users whose activation key has expired, as the RPC PurgeExpired does.
     PurgeExpired(purge_expired::PurgeExpiredCommand),
-    /// List, show, switch and delete users.
+    /// Delete never-verified users by other conditions, as the RPC PurgeUnverified does.
+    PurgeUnverified(purge_unverified::PurgeUnverifiedCommand),
+    /// Create, list, show, switch, remind and delete users.
     #[command(subcommand)]
     Users(users::UsersCommand),
     /// Look at what happened.
@@ -103,6 +108,7 @@ pub fn run() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Migrate(config) => migrate::run(&config).await,
             Command::PurgeExpired(command) => command.run().await,
+            Command::PurgeUnverified(command) => command.run().await,
             Command::Users(command) => command.run().await,
             Command::Events(command) => command.run().await,
             Command::Mails(command) => command.run().await,
@@ -136,6 +142,14 @@ async fn open(config: &ConfigFiles) -> anyhow::Result<Vestibule> {
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     writeln!(std::io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse_username(text: &str) -> Result<Username, String> {
+    Username::parse(text).map_err(|invalid| invalid.0)
+}
+
+fn parse_site(text: &str) -> Result<SiteId, String> {
+    SiteId::parse(text).map_err(|invalid| invalid.0)
 }
 
 /// The flag that moves a server to another address.

@@ -30,6 +30,8 @@ pub struct Settings {
     pub mail: Mail,
     pub templates: Templates,
     pub registration: Registration,
+    pub reminders: Reminders,
+    pub purge: Purge,
     pub usernames: Usernames,
     pub passwords: Passwords,
     pub events: Events,
@@ -154,6 +156,24 @@ pub enum DisposableDomains {
     Off,
     Warn,
     Refuse,
+}
+
+/// `[reminders]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Reminders {
+    pub days: Vec<u32>,
+    pub interval_hours: u64,
+    pub max_count: u32,
+}
+
+/// `[purge]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Purge {
+    pub interval_minutes: u64,
 }
 
 /// `[usernames]`

@@ -3,6 +3,7 @@
 mod activate;
 mod activate_user;
 mod add_email_address;
+mod batches;
 mod check_clock;
 mod count_unverified;
 mod create_inactive_user;
@@ -26,8 +27,11 @@ mod list_users;
 mod mail_counters;
 mod once;
 mod purge_expired;
+mod purge_unverified;
 mod record_login;
 mod reissue_activation_key;
+mod remind;
+mod remind_unverified;
 mod remove_email_address;
 mod renew_event_log;
 mod retry_mail;
@@ -66,7 +70,10 @@ pub use list_unverified::ListUnverifiedError;
 pub use list_users::ListUsersError;
 pub use once::RequestError;
 pub use purge_expired::{PurgeExpired, PurgeExpiredError};
+pub use purge_unverified::{PurgeUnverified, PurgeUnverifiedError};
 pub use record_login::RecordLoginError;
+pub use remind::LadderError;
+pub use remind_unverified::{RemindUnverified, RemindUnverifiedError};
 pub use retry_mail::RetryMailError;
 pub use set_password::SetPasswordError;
 pub use verify_email_address::VerifyEmailAddressError;
@@ -82,6 +89,7 @@ use crate::{
         mail::{MailId, MailText, NewMail},
         mail_limit::MailLimits,
         password_policy::PasswordPolicy,
+        reminder::ReminderPolicy,
         site::Sites,
         user_email_address::MaxEmailAddresses,
         username_policy::UsernamePolicy,
@@ -121,6 +129,8 @@ pub struct Vestibule {
     pub mail_limits: MailLimits,
     /// What a new email address must be beyond its form.
     pub emails: EmailPolicy,
+    /// How often anybody is reminded.
+    pub reminders: ReminderPolicy,
     /// Rung after a mail was queued.
     pub mail_queued: Arc<Notify>,
     /// Rung after a call was carried out, which may have appended events.

@@ -6,6 +6,7 @@
 
 mod email_addresses;
 mod event_log;
+mod leases;
 mod mail_counts;
 mod mails;
 mod outbox;
@@ -13,6 +14,7 @@ mod passwords;
 pub mod postgres;
 mod registrations;
 mod requests;
+mod selections;
 pub mod sqlite;
 mod unverified;
 mod users;
@@ -26,6 +28,7 @@ use crate::domain::Timestamp;
 
 pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
+pub use leases::{LeaseRequest, Leased, Leases};
 pub use mail_counts::MailCounts;
 pub use mails::{MailRefusal, Mails};
 pub use outbox::{Claim, Outbox};
@@ -36,6 +39,7 @@ pub use registrations::{
     Registrations,
 };
 pub use requests::{RequestRecord, Requests};
+pub use selections::{NewReminder, Selections};
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
 pub use verifications::{Verification, VerificationKeyIssue, Verifications, VerifiedAddress, VerifyRefusal};
@@ -49,6 +53,7 @@ pub trait Repository:
     Registrations
     + Requests
     + Unverified
+    + Selections
     + Users
     + Passwords
     + EmailAddresses
@@ -56,6 +61,7 @@ pub trait Repository:
     + MailCounts
     + Mails
     + Outbox
+    + Leases
     + EventLog
     + Send
     + Sync

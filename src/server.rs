@@ -150,6 +150,7 @@ impl Server {
         workers.spawn("readiness", move |_| {
             watch_readiness(Arc::clone(&watched), reported.clone(), draining.clone())
         });
+        settings::spawn_schedules(settings, &vestibule, &workers);
         let cuts = Cuts { unopened: stop.clone(), all: CancellationToken::new() };
         let incoming = Incoming::new(listener, settings::max_connections(settings), PATIENCE, cuts.clone());
         let serving = serve(door, routes, incoming, stop.clone());

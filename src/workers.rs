@@ -3,6 +3,7 @@
 pub mod event_sequencer;
 pub mod event_trimmer;
 pub mod mail_outbox;
+pub mod schedule;
 pub mod sweeper;
 
 use std::{future::Future, time::Duration};

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     Timestamp,
+    activation_key::ActivationKey,
     locale::Locale,
     mail::{Mail, MailState},
     user::{User, UserState},
@@ -74,6 +75,21 @@ impl Output {
         match self {
             Self::Table => fields(item),
             Self::Json | Self::Jsonl => item.to_string(),
+        }
+    }
+
+    /// A user who has just registered, and the key if it is not mailed.
+    pub fn created(self, user: &User, key: Option<&ActivationKey>) -> String {
+        let Some(key) = key else { return self.user(user) };
+        match self {
+            Self::Table => format!("{}\nactivation_key: {}", self.user(user), key.expose()),
+            Self::Json | Self::Jsonl => {
+                let mut value = user_json(user);
+                if let Value::Object(fields) = &mut value {
+                    fields.insert("activation_key".to_owned(), key.expose().into());
+                }
+                value.to_string()
+            }
         }
     }
 }

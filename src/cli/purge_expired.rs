@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{ConfigFiles, asked_to_stop, open, output::user_json, print};
 use crate::{
-    domain::unverified::{PurgeLimit, PurgeScope, Purged, SAMPLE_SIZE},
+    domain::unverified::{CallLimit, PurgeScope, SAMPLE_SIZE, Tally},
     operations::{PurgeExpired, Vestibule},
 };
 
@@ -63,11 +63,11 @@ impl PurgeExpiredCommand {
         ended
     }
 
-    async fn preview(&self, vestibule: &Vestibule, limit: u32) -> anyhow::Result<Purged> {
+    async fn preview(&self, vestibule: &Vestibule, limit: u32) -> anyhow::Result<Tally> {
         let scope = PurgeScope { now: vestibule.clock.now(), include_disabled: self.include_disabled };
         let count = vestibule.repository.count_purgeable(scope, limit.saturating_add(1)).await?;
         let sample = vestibule.repository.list_purgeable(scope, SAMPLE_SIZE.min(limit)).await?;
-        Ok(Purged { count: count.min(limit), sample, more: count > limit })
+        Ok(Tally { count: count.min(limit), sample, more: count > limit })
     }
 
     /// Purges step by step, until there is nothing left, the limit is reached, or somebody asks to stop. What is
@@ -76,18 +76,18 @@ impl PurgeExpiredCommand {
         &self,
         vestibule: &Vestibule,
         limit: u32,
-    ) -> anyhow::Result<(Purged, anyhow::Result<ExitCode>)> {
+    ) -> anyhow::Result<(Tally, anyhow::Result<ExitCode>)> {
         let stop = asked_to_stop();
         tokio::pin!(stop);
         let total = self.preview(vestibule, limit).await?.count;
         let progress = Progress::start(total);
-        let mut all = Purged::default();
+        let mut all = Tally::default();
         loop {
             let left = i32::try_from(limit - all.count).unwrap_or(STEP);
             let request = PurgeExpired {
                 validate_only: false,
                 include_disabled: self.include_disabled,
-                limit: PurgeLimit::parse(left.min(STEP))?,
+                limit: CallLimit::parse(left.min(STEP))?,
                 deadline: None,
             };
             let purged = match vestibule.purge_expired(request).await {
@@ -119,7 +119,7 @@ impl PurgeExpiredCommand {
         }
     }
 
-    fn text(&self, purged: &Purged) -> String {
+    fn text(&self, purged: &Tally) -> String {
         let verb = if self.dry_run { "would be deleted" } else { "deleted" };
         let mut text = format!("{} users {verb}.", purged.count);
         if purged.more {
@@ -133,7 +133,7 @@ impl PurgeExpiredCommand {
         text
     }
 
-    fn json(&self, purged: &Purged) -> serde_json::Value {
+    fn json(&self, purged: &Tally) -> serde_json::Value {
         json!({
             "dry_run": self.dry_run,
             "purge_count": purged.count,

@@ -1,5 +1,8 @@
 //! `vestibule users`: the calls of UserService for an operator, straight on the database.
 
+mod create;
+mod remind;
+
 use std::{
     io::{Write as _, stderr},
     process::ExitCode,
@@ -8,7 +11,7 @@ use std::{
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigFiles, open, output::Output, print};
+use super::{ConfigFiles, open, output::Output, parse_username, print};
 use crate::{
     domain::{
         email_address::EmailAddress,
@@ -25,6 +28,8 @@ const PAGE: i32 = 1000;
 /// Looks at users and switches them.
 #[derive(Debug, Subcommand)]
 pub enum UsersCommand {
+    /// Register somebody, and mail the activation key.
+    Create(create::Create),
     /// List users, the longest registered first; with --prefix, in the order of their usernames.
     List(List),
     /// Show one user.
@@ -35,6 +40,8 @@ pub enum UsersCommand {
     Disable(Named),
     /// Take the switching off back.
     Enable(Named),
+    /// Mail pending users a further activation key; without --force only show whom.
+    Remind(remind::Remind),
     /// Delete a user with all that belongs to it.
     Delete(Delete),
 }
@@ -98,6 +105,7 @@ struct Name {
 impl UsersCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Create(create) => create.run().await,
             Self::List(list) => list.run().await,
             Self::Show(named) => named.run(async |_, user| Ok(user)).await,
             Self::Activate(named) => {
@@ -109,6 +117,7 @@ impl UsersCommand {
             Self::Enable(named) => {
                 named.run(async |vestibule, user| Ok(vestibule.enable_user(user.id).await?)).await
             }
+            Self::Remind(remind) => remind.run().await,
             Self::Delete(delete) => delete.run().await,
         }
     }
@@ -187,10 +196,6 @@ impl State {
             Self::Disabled => UserState::Disabled,
         }
     }
-}
-
-fn parse_username(text: &str) -> Result<Username, String> {
-    Username::parse(text).map_err(|invalid| invalid.0)
 }
 
 /// What has the form of an id is one; no other user is meant by it.

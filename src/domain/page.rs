@@ -45,6 +45,11 @@ impl PageSize {
         }
     }
 
+    /// As many as that, but no fewer than 1 and no more than a page can have.
+    pub fn at_most(size: usize) -> Self {
+        Self(u16::try_from(size).unwrap_or(Self::MAX).clamp(1, Self::MAX))
+    }
+
     /// The number.
     pub fn get(self) -> usize {
         self.0.into()

@@ -31,6 +31,16 @@ pub struct UnverifiedFilter {
     pub include_any_verified: bool,
 }
 
+/// Whom PurgeUnverified deletes: of the users whom a filter selects, the pending ones who have a profile and no
+/// verified address at all (X16).
+#[derive(Debug, Clone)]
+pub struct PurgeSelection {
+    /// Which of the never-verified.
+    pub filter: UnverifiedFilter,
+    /// The instant by which windows are over or not.
+    pub now: Timestamp,
+}
+
 /// What one call of a purge may delete.
 #[derive(Debug, Clone, Copy)]
 pub struct PurgeScope {
@@ -40,25 +50,39 @@ pub struct PurgeScope {
     pub include_disabled: bool,
 }
 
-/// How many users one call of a purge deletes at most: 1 to 100,000.
+/// How many users one call deletes or reminds at most: 1 to 100,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PurgeLimit(u32);
+pub struct CallLimit(u32);
 
-/// What a purge did, or would do.
+/// What a call did to users, or would do.
 #[derive(Debug, Clone, Default)]
-pub struct Purged {
-    /// How many users went, or would.
+pub struct Tally {
+    /// How many users it was done to.
     pub count: u32,
     /// The first of them, at most [`SAMPLE_SIZE`].
     pub sample: Vec<User>,
-    /// Whether users remain that another call would delete.
+    /// Whether users remain that another call would find.
     pub more: bool,
 }
 
-/// How many users a purge shows (AIP-165).
+/// How many users a tally shows (AIP-165).
 pub const SAMPLE_SIZE: u32 = 100;
 
-impl PurgeLimit {
+impl UnverifiedFilter {
+    /// Whether it asks for more than that the primary address is unverified, as a deletion has to (U5). A state does
+    /// not: a purge takes pending users only, which most of them are.
+    pub fn is_selective(&self) -> bool {
+        self.created_before.is_some()
+            || self.created_after.is_some()
+            || self.idle_since.is_some()
+            || self.expired.is_some()
+            || self.email_domain.is_some()
+            || self.username_prefix.is_some()
+            || self.site.is_some()
+    }
+}
+
+impl CallLimit {
     const DEFAULT: u32 = 10_000;
     const MAX: u32 = 100_000;
 
@@ -77,8 +101,41 @@ impl PurgeLimit {
     }
 }
 
-impl Default for PurgeLimit {
+impl Default for CallLimit {
     fn default() -> Self {
         Self(Self::DEFAULT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::username::Username;
+
+    #[test]
+    fn u5_a_filter_is_selective_by_any_condition_but_the_state_and_other_addresses() {
+        let all = UnverifiedFilter::default;
+        let (time, text) = (Some(Timestamp::default()), "example");
+        for filter in [
+            UnverifiedFilter { created_before: time, ..all() },
+            UnverifiedFilter { created_after: time, ..all() },
+            UnverifiedFilter { idle_since: time, ..all() },
+            UnverifiedFilter { expired: Some(false), ..all() },
+            UnverifiedFilter { email_domain: EmailDomain::parse("example.com").ok(), ..all() },
+            UnverifiedFilter {
+                username_prefix: Username::parse(text).ok().map(|name| name.key().clone()),
+                ..all()
+            },
+            UnverifiedFilter { site: SiteId::parse(text).ok(), ..all() },
+        ] {
+            assert!(filter.is_selective(), "{filter:?}");
+        }
+        for filter in [
+            all(),
+            UnverifiedFilter { include_any_verified: true, ..all() },
+            UnverifiedFilter { state: Some(UserState::Pending), ..all() },
+        ] {
+            assert!(!filter.is_selective(), "{filter:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         event_log::{Event, LogId, Position},
         mail::{Mail, MailKind, MailState},
         profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
-        unverified::Purged,
+        unverified::Tally,
         user::{User, UserState},
         user_email_address::UserEmailAddress,
     },
@@ -139,7 +139,7 @@ pub fn email_addresses(addresses: Vec<UserEmailAddress>) -> Vec<proto::EmailAddr
 }
 
 /// What a purge did.
-pub fn purged(purged: Purged) -> proto::PurgeExpiredResponse {
+pub fn purged(purged: Tally) -> proto::PurgeExpiredResponse {
     proto::PurgeExpiredResponse {
         purge_count: count(purged.count),
         sample: purged.sample.into_iter().map(user).collect(),
@@ -173,6 +173,24 @@ pub fn event(log: LogId, event: &Event) -> proto::Event {
         user_id: event.user_id.to_string(),
         mail_id: event.mail_id.map(|id| id.to_string()),
         deletion_reason: deletion_reason.map(Into::into),
+    }
+}
+
+/// What a purge of the never-verified did.
+pub fn unverified_purged(purged: Tally) -> proto::PurgeUnverifiedResponse {
+    proto::PurgeUnverifiedResponse {
+        purge_count: count(purged.count),
+        sample: purged.sample.into_iter().map(user).collect(),
+        more: purged.more,
+    }
+}
+
+/// Who was reminded.
+pub fn reminded(reminded: Tally) -> proto::RemindUnverifiedResponse {
+    proto::RemindUnverifiedResponse {
+        remind_count: count(reminded.count),
+        sample: reminded.sample.into_iter().map(user).collect(),
+        more: reminded.more,
     }
 }
 

@@ -14,9 +14,10 @@ use super::{
         CreateRegistrationProfileResponse, DeleteRegistrationProfileRequest,
         DeleteRegistrationProfileResponse, GetRegistrationProfileRequest, GetRegistrationProfileResponse,
         InspectActivationKeyRequest, InspectActivationKeyResponse, ListUnverifiedRequest,
-        ListUnverifiedResponse, PurgeExpiredRequest, PurgeExpiredResponse, ReissueActivationKeyRequest,
-        ReissueActivationKeyResponse, SendActivationEmailRequest, SendActivationEmailResponse,
-        registration_service_server::RegistrationService,
+        ListUnverifiedResponse, PurgeExpiredRequest, PurgeExpiredResponse, PurgeUnverifiedRequest,
+        PurgeUnverifiedResponse, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
+        RemindUnverifiedRequest, RemindUnverifiedResponse, SendActivationEmailRequest,
+        SendActivationEmailResponse, registration_service_server::RegistrationService,
     },
     status,
     validate::{self, Fields},
@@ -24,9 +25,9 @@ use super::{
 use crate::{
     domain::{
         activation_key::ActivationKey, email_address::EmailAddress, locale::Locale, page::PageSize,
-        site::SiteId, unverified::PurgeLimit, user::UserId, username::Username,
+        site::SiteId, unverified::CallLimit, user::UserId, username::Username,
     },
-    operations::{CreateInactiveUser, PurgeExpired},
+    operations::{CreateInactiveUser, PurgeExpired, PurgeUnverified, RemindUnverified},
 };
 
 /// Answers RegistrationService.
@@ -250,6 +251,40 @@ impl RegistrationService for RegistrationHandler {
         Ok(Response::new(CountUnverifiedResponse { count: i64::try_from(count).unwrap_or(i64::MAX) }))
     }
 
+    async fn remind_unverified(
+        &self,
+        request: Request<RemindUnverifiedRequest>,
+    ) -> Result<Response<RemindUnverifiedResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let (filter, limit) = validate::selection(request.filter.as_ref(), request.limit)?;
+        let deadline_time = deadline.map(|deadline| deadline.0);
+        let reminders = RemindUnverified { filter, force: request.force, limit, deadline: deadline_time };
+        let reminded = self
+            .calls
+            .run(deadline, |vestibule| async move { vestibule.remind_unverified(reminders).await })
+            .await?
+            .map_err(status::remind_unverified)?;
+        Ok(Response::new(convert::reminded(reminded)))
+    }
+
+    async fn purge_unverified(
+        &self,
+        request: Request<PurgeUnverifiedRequest>,
+    ) -> Result<Response<PurgeUnverifiedResponse>, Status> {
+        let deadline = deadline(&request);
+        let request = request.into_inner();
+        let (filter, limit) = validate::selection(request.filter.as_ref(), request.limit)?;
+        let deadline_time = deadline.map(|deadline| deadline.0);
+        let purge = PurgeUnverified { filter, force: request.force, limit, deadline: deadline_time };
+        let purged = self
+            .calls
+            .run(deadline, |vestibule| async move { vestibule.purge_unverified(purge).await })
+            .await?
+            .map_err(status::purge_unverified)?;
+        Ok(Response::new(convert::unverified_purged(purged)))
+    }
+
     async fn purge_expired(
         &self,
         request: Request<PurgeExpiredRequest>,
@@ -259,7 +294,7 @@ impl RegistrationService for RegistrationHandler {
         let purge = PurgeExpired {
             validate_only: request.validate_only,
             include_disabled: request.include_disabled,
-            limit: validate::field("limit", PurgeLimit::parse(request.limit))?,
+            limit: validate::field("limit", CallLimit::parse(request.limit))?,
             deadline: deadline.map(|deadline| deadline.0),
         };
         let purged = self

@@ -7,6 +7,7 @@ mod events;
 mod mails;
 mod passwords;
 mod requests;
+mod unverified;
 mod users;
 
 use std::{collections::HashMap, error::Error, time::Duration};
@@ -20,6 +21,7 @@ pub use events::*;
 pub use mails::*;
 pub use passwords::*;
 use requests::{mail_limit, request};
+pub use unverified::*;
 pub use users::*;
 
 use super::{front, proto::ErrorReason};
@@ -37,7 +39,7 @@ use crate::{
     operations::{
         ActivateError, ClockError, CreateInactiveUserError, CreateRegistrationProfileError,
         DeleteRegistrationProfileError, GetRegistrationProfileError, InspectActivationKeyError,
-        IssueKeyError, ListUnverifiedError, PurgeExpiredError,
+        IssueKeyError,
     },
     repository::StorageError,
     templates::TemplateError,
@@ -146,22 +148,6 @@ pub fn delete_registration_profile(error: DeleteRegistrationProfileError, user_i
         DeleteRegistrationProfileError::UserNotFound => user_not_found(&user_id.to_string()),
         DeleteRegistrationProfileError::ProfileNotFound => profile_not_found(&user_id.to_string()),
         DeleteRegistrationProfileError::Storage(error) => storage(&error),
-    }
-}
-
-/// The refusals of ListUnverified and CountUnverified.
-pub fn list_unverified(error: ListUnverifiedError) -> Status {
-    match error {
-        ListUnverifiedError::UnknownSite => unknown_site("filter.site"),
-        ListUnverifiedError::Storage(error) => storage(&error),
-    }
-}
-
-/// PurgeExpired's refusals.
-pub fn purge_expired(error: PurgeExpiredError) -> Status {
-    match error {
-        PurgeExpiredError::Clock(error) => clock(error),
-        PurgeExpiredError::Storage(error) => storage(&error),
     }
 }
 
@@ -419,7 +405,8 @@ mod tests {
         operations::{
             ActivateUserError, DeleteUserError, DisableUserError, DiscardMailError, EmailAddressError,
             EnableUserError, GetMailError, GetUserError, ListEmailAddressesError, ListEventsError,
-            ListMailsError, ListUsersError, RecordLoginError, Reference, RequestError, RetryMailError,
+            ListMailsError, ListUnverifiedError, ListUsersError, PurgeExpiredError, PurgeUnverifiedError,
+            RecordLoginError, Reference, RemindUnverifiedError, RequestError, RetryMailError,
             SetPasswordError, VerifyEmailAddressError, VerifyPasswordError,
         },
     };
@@ -554,6 +541,14 @@ mod tests {
         add("PurgeExpired", "Clock Suspect", purge_expired(PurgeExpiredError::Clock(suspect())));
         add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
         add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
+        add("PurgeUnverified", "NotSelective", purge_unverified(PurgeUnverifiedError::NotSelective));
+        add("PurgeUnverified", "UnknownSite", purge_unverified(PurgeUnverifiedError::UnknownSite));
+        add("PurgeUnverified", "Clock", purge_unverified(PurgeUnverifiedError::Clock(suspect())));
+        add("PurgeUnverified", "Storage", purge_unverified(PurgeUnverifiedError::Storage(unavailable())));
+        add("RemindUnverified", "UnknownSite", remind_unverified(RemindUnverifiedError::UnknownSite));
+        let broken_template = RemindUnverifiedError::Template(template_error());
+        add("RemindUnverified", "Template", remind_unverified(broken_template));
+        add("RemindUnverified", "Storage", remind_unverified(RemindUnverifiedError::Storage(unavailable())));
         of_users(&mut add);
         of_email_addresses(&mut add);
         of_events(&mut add);

@@ -19,7 +19,7 @@ use crate::domain::{
     policy,
     request::{Call, RequestId},
     site::SiteId,
-    unverified,
+    unverified::{self, CallLimit},
     user::{UserId, UserName, UserState},
     username::{Username, UsernameKey},
 };
@@ -198,6 +198,17 @@ pub fn unverified_filter(
         state: state?,
         include_any_verified: !filter.exclude_any_verified.unwrap_or(true),
     })
+}
+
+/// Whom a call acts on, and on how many of them at most.
+pub fn selection(
+    filter: Option<&UnverifiedFilter>,
+    limit: i32,
+) -> Result<(unverified::UnverifiedFilter, CallLimit), Status> {
+    let mut fields = Fields::default();
+    let filter = unverified_filter(&mut fields, filter);
+    let limit = fields.check("limit", CallLimit::parse(limit));
+    filter.zip(limit).ok_or_else(|| fields.refuse())
 }
 
 /// What usernames begin with; `Some(None)` when all are meant, `None` when it is wrong.

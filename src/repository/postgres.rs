@@ -3,6 +3,7 @@
 mod email_addresses;
 mod event_log;
 mod keys;
+mod leases;
 mod mail_counts;
 mod mails;
 mod outbox;
@@ -11,6 +12,7 @@ mod passwords;
 mod pool;
 mod registrations;
 mod requests;
+mod selections;
 mod unverified;
 mod users;
 mod verifications;

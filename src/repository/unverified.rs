@@ -13,11 +13,18 @@ use crate::domain::{
 /// How many rows a page may examine whose filter no index serves (U4).
 pub const MAX_ROWS_EXAMINED: u32 = 10_000;
 
-/// X16: who a purge takes, in SQL that both stores understand; `$1` is the present instant.
-/// The one place that says so: for the preview, for deleting, and for giving way.
+/// X16: whom a purge may take at all unless disabled users are asked for, in SQL that both stores understand.
+/// The one place that says so: for every preview, for every deletion, and for giving way.
+macro_rules! never_verified {
+    () => {
+        "(state = 'PENDING' AND NOT any_email_verified AND profile_expire_time IS NOT NULL)"
+    };
+}
+
+/// Whom a purge of the expired takes, or who gives way; `$1` is the present instant.
 macro_rules! purgeable {
     () => {
-        "(state = 'PENDING' AND NOT any_email_verified AND profile_expire_time <= $1)"
+        concat!("(", $crate::repository::unverified::never_verified!(), " AND profile_expire_time <= $1)")
     };
 }
 
@@ -29,7 +36,7 @@ macro_rules! purgeable_disabled {
     };
 }
 
-pub(super) use {purgeable, purgeable_disabled};
+pub(super) use {never_verified, purgeable, purgeable_disabled};
 
 /// The part of a store that lists and purges.
 #[async_trait]

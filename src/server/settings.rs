@@ -23,8 +23,10 @@ use crate::{
     config::{self, ConfigError, Sender, Settings},
     domain::{
         email_policy::{Disposable, EmailPolicy},
+        lease::Work,
         mail_limit::MailLimits,
         password_policy::{PasswordPolicy, PasswordProfile},
+        reminder::{Ladder, ReminderPolicy},
         site::Sites,
         user_email_address::MaxEmailAddresses,
         username::Username,
@@ -37,7 +39,7 @@ use crate::{
     random::Random,
     repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
     sealing::Keyring,
-    workers::event_trimmer::EventTrimmer,
+    workers::{Workers, event_trimmer::EventTrimmer, schedule::Schedule},
 };
 
 const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | base64 > keyring";
@@ -45,6 +47,9 @@ const HOW_TO_MAKE_A_KEYRING: &str = "make one with: head -c 32 /dev/urandom | ba
 const OWN_FILES: u64 = 64;
 /// How many files a connection to a database has open: on SQLite the database, its log and its index.
 const FILES_OF_A_DATABASE_CONNECTION: u64 = 3;
+
+/// How often the servers look whom the ladder reminds.
+const REMINDERS_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 
 /// Refuses numbers with which a server would start and then not work.
 fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
@@ -59,6 +64,9 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("events.max_watches", settings.events.max_watches, 1..=100_000),
         ("events.heartbeat_seconds", settings.events.heartbeat_seconds, 1..=3600),
         ("events.reader_seconds", settings.events.reader_seconds, 1..=3600),
+        ("reminders.interval_hours", settings.reminders.interval_hours, 1..=8760),
+        ("reminders.max_count", settings.reminders.max_count.into(), 0..=100),
+        ("purge.interval_minutes", settings.purge.interval_minutes, 0..=10_080),
     ] {
         if !range.contains(&number) {
             return Err(ConfigError(format!("{key} must be {} to {}", range.start(), range.end())));
@@ -160,6 +168,7 @@ pub fn vestibule(
             .ok_or_else(|| ConfigError("registration.max_email_addresses must be 1 to 100".to_owned()))?,
         mail_limits: mail_limits(settings),
         emails: email_policy(settings)?,
+        reminders: reminder_policy(settings)?,
         mail_queued: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),
@@ -171,6 +180,20 @@ pub(super) fn event_trimmer(settings: &Settings, vestibule: &Arc<Vestibule>) -> 
     let days = i64::try_from(settings.events.retention_days).unwrap_or(i64::MAX);
     let retention = TimeDelta::try_days(days).filter(|_| days > 0)?;
     Some(EventTrimmer { vestibule: Arc::clone(vestibule), retention })
+}
+
+/// Starts what the settings have done from time to time.
+pub(super) fn spawn_schedules(settings: &Settings, vestibule: &Arc<Vestibule>, workers: &Workers) {
+    let minutes = i64::try_from(settings.purge.interval_minutes).unwrap_or(i64::MAX);
+    if let Some(interval) = TimeDelta::try_minutes(minutes).filter(|interval| !interval.is_zero()) {
+        let schedule = Schedule { vestibule: Arc::clone(vestibule), work: Work::Purge, interval };
+        workers.spawn("purge", move |stop| schedule.clone().run(stop));
+    }
+    if !vestibule.reminders.ladder.is_empty() {
+        let interval = REMINDERS_INTERVAL;
+        let schedule = Schedule { vestibule: Arc::clone(vestibule), work: Work::Reminders, interval };
+        workers.spawn("reminders", move |stop| schedule.clone().run(stop));
+    }
 }
 
 enum Database {
@@ -309,4 +332,14 @@ fn email_policy(settings: &Settings) -> Result<EmailPolicy, ConfigError> {
     };
     let text = fs::read_to_string(file).map_err(|error| wrong(format!("can't be read: {error}")))?;
     policy.with_list(&text).map_err(|(line, invalid)| wrong(format!("line {line} {invalid}")))
+}
+
+/// How often anybody is reminded; the numbers are in their ranges.
+fn reminder_policy(settings: &Settings) -> Result<ReminderPolicy, ConfigError> {
+    let reminders = &settings.reminders;
+    let ladder = Ladder::new(reminders.days.clone())
+        .map_err(|invalid| ConfigError(format!("reminders.days {invalid}")))?;
+    let hours = i64::try_from(reminders.interval_hours).unwrap_or(i64::MAX);
+    let interval = TimeDelta::try_hours(hours).unwrap_or(TimeDelta::MAX);
+    Ok(ReminderPolicy { interval, max_count: reminders.max_count, ladder })
 }

@@ -4,6 +4,7 @@ mod development;
 mod events;
 mod logs;
 mod mails;
+mod never_verified;
 mod purging;
 mod serving;
 mod settings;
@@ -41,6 +42,11 @@ on_each_store! {
         x20_events_are_listed_in_every_form_and_from_any_position,
         x20_events_are_printed_as_they_happen,
         x20_a_renewed_log_refuses_the_positions_of_before,
+    ]
+    never_verified: [
+        r1_r2_somebody_is_registered_by_hand,
+        u6_reminders_are_previewed_until_they_are_forced,
+        u5_never_verified_users_are_purged_by_a_condition,
     ]
     logs: [
         no_log_tells_a_secret,

@@ -8,6 +8,7 @@ pub mod event_log;
 mod events;
 mod finding;
 mod holding;
+mod leasing;
 mod limits;
 mod listing;
 mod mails;
@@ -19,8 +20,10 @@ mod profiles;
 mod purging;
 mod racing;
 mod registering;
+pub mod reminding;
 mod requests;
 mod schema;
+mod selecting;
 pub mod store;
 mod switching;
 mod users;
@@ -179,6 +182,46 @@ contract! {
         x17_whatever_commits_before_a_purge_wins,
         x20_a_deletion_is_told_with_its_instant_and_its_reason,
     ]
+    selecting: [
+        u5_a_pending_user_goes_expired_or_not,
+        x16_a_selected_user_without_a_profile_is_spared,
+        x16_a_selected_user_with_another_verified_address_is_spared,
+        x16_a_selected_user_with_the_primary_address_verified_is_spared,
+        x16_a_selected_user_who_is_active_is_spared,
+        x16_a_selected_user_made_active_by_hand_is_spared,
+        x16_a_selected_user_who_is_disabled_is_spared,
+        x16_a_selected_user_who_was_active_and_is_disabled_is_spared,
+        u5_created_before_and_after_bound_a_purge,
+        u5_idle_since_bounds_a_purge,
+        u5_expired_or_not_bounds_a_purge,
+        u5_domain_site_prefix_and_state_bound_a_purge,
+        x17_a_purge_of_the_selected_takes_none_but_those_it_is_given,
+        x17_who_logged_in_since_the_list_was_made_is_spared,
+        x18_a_selection_is_counted_to_a_limit_and_listed_page_by_page,
+    ]
+    reminding: [
+        u6_a_reminder_is_a_further_key_a_mail_an_event_and_a_window_that_starts_again,
+        u6_whoever_was_mailed_within_a_day_is_left_out_to_the_microsecond,
+        u6_every_activation_mail_counts_as_being_mailed,
+        u6_nobody_has_more_than_three_reminders,
+        u6_only_pending_users_with_a_profile_are_reminded,
+        u6_the_filter_says_who_is_reminded,
+        x23_an_address_that_another_has_verified_gets_no_reminder,
+        x15_a_reminder_leaves_the_newest_five_keys,
+        u6_a_reminder_for_another_address_is_not_queued,
+        u6_a_reminder_that_fails_midway_leaves_nothing,
+        u6_the_ladder_reminds_once_for_each_rung_and_moves_no_window,
+        u6_after_an_outage_the_ladder_reminds_once_and_never_after_the_window,
+        u6_the_ladder_names_the_window_as_it_is_or_says_nothing,
+        x12_a_window_that_starts_again_lets_old_keys_work_on,
+        u6_a_reminder_is_counted_among_the_activation_mails,
+    ]
+    leasing: [
+        a_lease_is_one_holders_until_it_runs_out_or_is_given_back,
+        a_holder_renews_its_lease,
+        work_that_is_done_is_not_due_until_the_interval_is_over,
+        leases_for_different_work_know_nothing_of_each_other,
+    ]
     outbox: [
         a_claimed_mail_is_whole,
         a_mail_is_handed_out_when_it_is_due_and_not_a_microsecond_earlier,
@@ -286,6 +329,8 @@ contract! {
         x15_keys_issued_at_once_are_five_at_most,
         x15_a_key_issued_beside_an_activation_is_spent_or_refused,
         x18_several_replicas_purge_at_once_and_each_user_goes_once,
+        u6_several_replicas_remind_at_once_and_nobody_twice,
+        one_of_many_gets_a_lease,
         a_mail_goes_to_one_of_many_workers,
         r1_an_act_dropped_midway_is_done_wholly_or_not_at_all,
     ]
@@ -338,6 +383,8 @@ contract! {
     ; only postgres
     holding: [
         x18_a_purge_takes_others_and_never_waits_for_whom_somebody_holds,
+        x18_a_purge_of_the_selected_and_reminders_never_wait_for_whom_somebody_holds,
+        x17_who_logs_in_while_a_purge_of_the_idle_runs_is_spared,
         x17_who_is_being_activated_while_a_purge_runs_is_spared,
         x7_who_was_activated_while_a_registration_waited_keeps_the_username,
     ]

@@ -18,19 +18,22 @@ use vestibule::{
         email_address::EmailDomain,
         page::{Page, PageKey, PageSize},
         site::SiteId,
-        unverified::{PurgeScope, UnverifiedFilter},
+        unverified::{PurgeScope, PurgeSelection, UnverifiedFilter},
         user::{User, UserFilter, UserState},
         username::{Username, UsernameKey},
     },
     repository::{
-        Registrations as _, Repository as _, StorageError, Unverified as _, Users as _,
+        Registrations as _, Repository as _, Selections as _, StorageError, Unverified as _, Users as _,
         postgres::PostgresRepository,
     },
 };
 
 use self::plans::{Plan, Plans};
 use crate::{
-    contract::people::{activation, issue, registration_at},
+    contract::{
+        people::{activation, issue, registration_at},
+        reminding::{anybody, reminder},
+    },
     support::postgres::Database,
 };
 
@@ -175,6 +178,7 @@ async fn u4_x18_what_a_call_reads_depends_on_what_it_returns_and_not_on_how_many
     users(&million).await;
     bounded(&million).await;
     purges(&million).await;
+    selections(&million).await;
     acts(&million).await;
     million.store.close().await;
     million.database.drop().await;
@@ -290,6 +294,44 @@ async fn purges(million: &Million) {
     assert_eq!(gone.len(), 200);
     for plan in plans {
         assert!(!plan.reads_the_whole("users") && plan.rows_read() <= 600, "{plan:?}");
+    }
+}
+
+/// What a filter selects that an index serves is counted, listed, purged and reminded in a bounded number of rows.
+async fn selections(million: &Million) {
+    let store = &million.store;
+    let filter = || UnverifiedFilter {
+        email_domain: Some(EmailDomain::parse("small.example").unwrap()),
+        ..UnverifiedFilter::default()
+    };
+    let size = |size| PageSize::parse(size).unwrap();
+    let purge = PurgeSelection { filter: filter(), now: now() };
+    let (count, plans) = million.plans(|| store.count_selected_to_purge(&purge, 1001)).await;
+    assert_eq!(count, 1001);
+    assert!(plans.iter().all(|plan| plan.rows_read() <= 1001), "{plans:?}");
+    let (gone, plans) = million
+        .plans(async || {
+            let page = store.list_selected_to_purge(&purge, size(200), None).await?;
+            let ids: Vec<_> = page.items.iter().map(|user| user.id).collect();
+            store.purge_selected(&purge, &ids).await
+        })
+        .await;
+    assert_eq!(gone.len(), 200);
+    for plan in plans {
+        assert!(!plan.reads_the_whole("users") && plan.rows_read() <= 600, "{plan:?}");
+    }
+    let remind = anybody(now());
+    let (reminded, plans) = million
+        .plans(async || {
+            let page = store.list_selected_to_remind(&remind, size(50), None).await?;
+            let reminders: Vec<_> = page.items.iter().map(|user| reminder(user, now())).collect();
+            store.remind(&remind, &reminders).await
+        })
+        .await;
+    assert_eq!(reminded.len(), 50);
+    for plan in plans {
+        // Those reminded in the rounds before are walked past.
+        assert!(!plan.reads_the_whole("users") && plan.rows_read() <= 1000, "{plan:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Many callers at the same instant: whoever comes first wins, the others are told, and nobody gets half.
 
 mod activating;
+mod never_verified;
 mod purging;
 mod registering;
 mod requests;
@@ -27,6 +28,15 @@ on_each_store! {
         x17_at_an_instant_either_the_activation_or_the_purge_wins,
         x17_at_an_instant_either_the_mail_or_the_purge_wins,
         x17_when_a_key_expires_on_the_way_either_the_activation_or_the_purge_wins,
+    ]
+    never_verified: [
+        x17_a_reminder_and_both_purges_at_one_instant,
+        x17_a_disabling_and_both_purges_at_one_instant,
+        x17_an_activation_by_hand_and_both_purges_at_one_instant,
+        x17_an_activation_and_both_purges_at_one_instant,
+        x17_a_verified_address_and_both_purges_at_one_instant,
+        x17_a_login_and_both_purges_at_one_instant,
+        x17_a_mail_and_both_purges_at_one_instant,
     ]
 }
 

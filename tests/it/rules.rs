@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod listing;
 mod mails;
+mod never_verified;
 mod passwords;
 mod purging;
 mod requests;
@@ -60,6 +61,18 @@ on_each_store! {
         x18_a_limit_bounds_a_call_and_more_says_so,
         x18_a_sample_is_a_hundred_users_at_most,
         x18_a_purge_stops_before_its_callers_deadline,
+    ]
+    never_verified: [
+        u5_a_purge_needs_a_condition,
+        u5_x18_a_purge_is_a_preview_until_it_is_forced,
+        u5_a_purge_in_a_sparse_selection_finds_everybody,
+        u5_a_login_saves_a_user_from_a_purge_of_the_idle,
+        x22_a_clock_that_jumped_purges_nobody_who_is_selected,
+        u6_a_reminder_is_the_way_back_for_whose_key_has_expired,
+        u6_x18_a_limit_bounds_reminders_and_nobody_is_reminded_twice,
+        u6_the_settings_say_how_often_somebody_is_reminded,
+        u6_the_ladder_reminds_by_itself_and_states_the_day_of_deletion,
+        r15_servers_purge_by_themselves_where_the_settings_say_so,
     ]
     clock: [
         x22_a_clock_that_jumped_neither_purges_nor_makes_give_way_until_it_agrees_again,

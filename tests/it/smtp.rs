@@ -412,7 +412,6 @@ async fn poisoned_texts_are_one_message_on_the_wire_or_none() {
         let mail = OutgoingMail {
             kind: MailKind::Activation,
             id: MailId(Uuid::from_u128(1)),
-            kind: MailKind::Activation,
             recipient: "alice@example.com",
             create_time: Timestamp::from_timestamp(1_700_000_000, 0).expect("a time"),
             text: &text,

@@ -102,5 +102,11 @@ pub(super) async fn insert_key(
         .await
         .map_err(storage_error)?;
     let Some(mail) = &issue.mail else { return Ok(()) };
+    sqlx::query("UPDATE users SET last_mail_time = $2 WHERE id = $1")
+        .bind(user.id.0)
+        .bind(issue.now)
+        .execute(&mut **transaction)
+        .await
+        .map_err(storage_error)?;
     insert_mail(transaction, user.id, &user.email, mail, issue.now).await
 }

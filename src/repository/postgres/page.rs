@@ -31,6 +31,15 @@ pub(super) trait List {
         self.push_residual(query);
     }
 
+    /// Every condition, each with its `AND`: for a statement about certain users, or about all.
+    fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(prefix) = self.username_prefix() {
+            push_prefix(query, prefix);
+        }
+        self.push_served(query);
+        self.push_residual(query);
+    }
+
     /// A page behind `after`. The transaction is one snapshot, so that the last row examined is the same for both
     /// queries.
     async fn page(

@@ -216,9 +216,9 @@ impl Registrations for PostgresRepository {
     async fn count_activation_mails(&self, user_id: UserId) -> Result<MailCount, StorageError> {
         let row = sqlx::query(
             "SELECT count(*) FILTER (WHERE state = 'DELIVERED') AS delivered,
-                 (SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation'
+                 (SELECT state FROM mails WHERE user_id = $1 AND kind IN ('activation', 'reminder')
                   ORDER BY create_time DESC, id DESC LIMIT 1) AS last_state
-             FROM mails WHERE user_id = $1 AND kind = 'activation'",
+             FROM mails WHERE user_id = $1 AND kind IN ('activation', 'reminder')",
         )
         .bind(user_id.0)
         .fetch_one(&self.pool)
@@ -234,9 +234,9 @@ WITH new_user AS (
     INSERT INTO users (
         id, username, username_key, password_hash, state, site, create_time,
         email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time,
-        locale
+        locale, last_mail_time
     )
-    SELECT $1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $15
+    SELECT $1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $15, CASE WHEN $11 IS NOT NULL THEN $6 END
     WHERE NOT EXISTS (SELECT FROM verified_email_addresses WHERE email = $7)
     ON CONFLICT (username_key) DO NOTHING
     RETURNING id

@@ -33,9 +33,8 @@ impl Unverified for PostgresRepository {
 
     async fn count_unverified(&self, filter: &UnverifiedFilter, now: Timestamp) -> Result<u64, StorageError> {
         let list = UnverifiedList { filter, now };
-        let mut query = QueryBuilder::new("SELECT count(*) FROM users");
-        list.push_walk(&mut query, None);
-        list.push_checked(&mut query);
+        let mut query = QueryBuilder::new("SELECT count(*) FROM users WHERE true");
+        list.push_conditions(&mut query);
         let count: i64 = query
             .build_query_scalar()
             .persistent(false)
@@ -160,9 +159,9 @@ impl PostgresRepository {
 }
 
 /// The never-verified users whom a filter selects at an instant.
-struct UnverifiedList<'a> {
-    filter: &'a UnverifiedFilter,
-    now: Timestamp,
+pub(super) struct UnverifiedList<'a> {
+    pub(super) filter: &'a UnverifiedFilter,
+    pub(super) now: Timestamp,
 }
 
 impl List for UnverifiedList<'_> {

@@ -165,9 +165,9 @@ impl Registrations for SqliteRepository {
     async fn count_activation_mails(&self, user_id: UserId) -> Result<MailCount, StorageError> {
         let row = sqlx::query(
             "SELECT count(*) FILTER (WHERE state = 'DELIVERED') AS delivered,
-                 (SELECT state FROM mails WHERE user_id = $1 AND kind = 'activation'
+                 (SELECT state FROM mails WHERE user_id = $1 AND kind IN ('activation', 'reminder')
                   ORDER BY create_time DESC, id DESC LIMIT 1) AS last_state
-             FROM mails WHERE user_id = $1 AND kind = 'activation'",
+             FROM mails WHERE user_id = $1 AND kind IN ('activation', 'reminder')",
         )
         .bind(user_id.0)
         .fetch_one(&self.readers)
@@ -229,9 +229,9 @@ async fn insert(
         "INSERT INTO users (
              id, username, username_key, password_hash, state, site, create_time,
              email, email_domain, email_verified, any_email_verified, profile_issue_time, profile_expire_time,
-             locale
+             locale, last_mail_time
          )
-         VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $10)",
+         VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, false, false, $6, $9, $10, CASE WHEN $11 THEN $6 END)",
     )
     .bind(registration.user_id.0)
     .bind(registration.username.as_str())
@@ -243,6 +243,7 @@ async fn insert(
     .bind(registration.email.domain())
     .bind(registration.expire_time.timestamp_micros())
     .bind(registration.locale.as_ref().map(Locale::as_str))
+    .bind(registration.mail.is_some())
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;

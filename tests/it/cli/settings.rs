@@ -138,6 +138,13 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         ("grpc.call_seconds = 3601", "grpc.call_seconds must be 1 to 3600"),
         ("grpc.drain_seconds = 3601", "grpc.drain_seconds must be 0 to 3600"),
         ("passwords.queue_seconds = 3601", "passwords.queue_seconds must be 0 to 3600"),
+        ("reminders.interval_hours = 0", "reminders.interval_hours must be 1 to 8760"),
+        ("reminders.max_count = 101", "reminders.max_count must be 0 to 100"),
+        (
+            "reminders.days = [6, 3]",
+            "reminders.days must be days from 1 to 36500, each later than the one before",
+        ),
+        ("purge.interval_minutes = 10081", "purge.interval_minutes must be 0 to 10080"),
         (
             "database.url = 'vestibule.db'",
             "database.url must be sqlite:PATH or postgres://user:password@host:port/name",

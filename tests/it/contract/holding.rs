@@ -5,13 +5,17 @@ use std::time::Duration;
 use sqlx::{Postgres, Transaction};
 use tokio::{task::JoinSet, time::timeout};
 use vestibule::{
-    domain::user::{User, UserState},
+    domain::{
+        unverified::{PurgeSelection, UnverifiedFilter},
+        user::{User, UserState},
+    },
     repository::RegisterRefusal,
 };
 
 use super::{
     people::{find, register, registration_at, start, window},
     purging::scope,
+    reminding::{anybody, reminder},
     store::Store,
 };
 
@@ -49,6 +53,37 @@ pub async fn x18_a_purge_takes_others_and_never_waits_for_whom_somebody_holds(st
     assert_eq!(purge(&store).await, []);
     holder.rollback().await.unwrap();
     assert_eq!(purge(&store).await, [alice]);
+}
+
+pub async fn x18_a_purge_of_the_selected_and_reminders_never_wait_for_whom_somebody_holds(store: Store) {
+    let (alice, _) = register(&store, "alice", "alice@example.com").await;
+    let (bob, _) = register(&store, "bob", "bob@example.com").await;
+    let now = start() + window();
+    let holder = hold(&store, &alice).await;
+    let reminders = [reminder(&alice, now), reminder(&bob, now)];
+    let selection = anybody(now);
+    let remind = timeout(PATIENCE, store.remind(&selection, &reminders));
+    let reminded = remind.await.expect("a reminder does not wait").unwrap();
+    assert_eq!(reminded.into_iter().map(|user| user.id).collect::<Vec<_>>(), [bob.id]);
+    let filter = UnverifiedFilter { created_after: Some(start()), ..UnverifiedFilter::default() };
+    let (selection, ids) = (PurgeSelection { filter, now }, [alice.id, bob.id]);
+    let purge = timeout(PATIENCE, store.purge_selected(&selection, &ids));
+    let gone = purge.await.expect("a purge does not wait").unwrap();
+    assert_eq!(gone.into_iter().map(|user| user.id).collect::<Vec<_>>(), [bob.id]);
+    holder.rollback().await.unwrap();
+    assert_eq!(store.purge_selected(&selection, &ids).await.unwrap(), [alice]);
+}
+
+pub async fn x17_who_logs_in_while_a_purge_of_the_idle_runs_is_spared(store: Store) {
+    let (alice, _) = register(&store, "alice", "alice@example.com").await;
+    let idle = UnverifiedFilter { idle_since: Some(start()), ..UnverifiedFilter::default() };
+    let selection = PurgeSelection { filter: idle, now: start() + window() };
+    let mut login = store.postgres().begin().await.unwrap();
+    sqlx::query("UPDATE users SET last_login_time = create_time").execute(&mut *login).await.unwrap();
+    assert_eq!(store.purge_selected(&selection, &[alice.id]).await.unwrap(), []);
+    login.commit().await.unwrap();
+    assert_eq!(store.purge_selected(&selection, &[alice.id]).await.unwrap(), []);
+    assert!(find(&store, &alice).await.is_some());
 }
 
 pub async fn x17_who_is_being_activated_while_a_purge_runs_is_spared(store: Store) {

@@ -5,10 +5,11 @@ use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 use tokio::{sync::Barrier, task::JoinSet};
 use vestibule::{
     domain::{
+        lease::Work,
         profile::KeyRefusal,
         user::{User, UserState},
     },
-    repository::{ActivateRefusal, IssueKeyRefusal, RegisterRefusal, Repository},
+    repository::{ActivateRefusal, IssueKeyRefusal, LeaseRequest, Leased, RegisterRefusal, Repository},
 };
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
         tick, unique_id, window,
     },
     purging::scope,
+    reminding::{anybody, reminder},
     store::Store,
 };
 
@@ -302,6 +304,56 @@ pub async fn x18_several_replicas_purge_at_once_and_each_user_goes_once(store: S
     assert_eq!(gone.into_iter().collect::<HashSet<_>>(), expected);
     assert_eq!(store.count("users").await, 0);
     assert_eq!(store.count("events WHERE kind = 'user_deleted'").await, 100);
+}
+
+pub async fn u6_several_replicas_remind_at_once_and_nobody_twice(store: Store) {
+    let mut users = Vec::new();
+    for number in 0..60 {
+        users.push(register(&store, &format!("user{number}"), &format!("user{number}@example.com")).await.0);
+    }
+    let replicas: Vec<Arc<dyn Repository>> = (0..4).map(|_| store.another(2)).collect();
+    let now = start() + window();
+    let reminded = at_once(&store, 4, |_, number| {
+        let (replica, users) = (Arc::clone(&replicas[number]), users.clone());
+        async move {
+            let mut reminded = Vec::new();
+            for batch in users.chunks(7) {
+                let reminders: Vec<_> = batch.iter().map(|user| reminder(user, now)).collect();
+                let done = replica.remind(&anybody(now), &reminders).await.unwrap();
+                reminded.extend(done.into_iter().map(|user| user.id));
+            }
+            replica.close().await;
+            reminded
+        }
+    })
+    .await
+    .concat();
+    assert_eq!(reminded.len(), reminded.iter().collect::<HashSet<_>>().len());
+    assert_eq!(
+        store.count("events WHERE kind = 'user_reminded'").await,
+        i64::try_from(reminded.len()).unwrap()
+    );
+    // Who was held when the others came was reminded by whoever held it.
+    assert_eq!(store.count("users WHERE reminder_count = 1").await, 60);
+    assert_eq!(store.count("mails WHERE kind = 'reminder'").await, 60);
+}
+
+pub async fn one_of_many_gets_a_lease(store: Store) {
+    for round in 0..20 {
+        let now = start() + seconds(round * 100);
+        let taken = at_once(&store, 8, |store, _| async move {
+            let request = LeaseRequest {
+                work: Work::Purge,
+                holder: unique_id(),
+                now,
+                expire_time: now + seconds(60),
+                due_since: now - seconds(60),
+            };
+            store.take_lease(&request).await.unwrap() == Leased::Taken
+        })
+        .await;
+        assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 1, "round {round}");
+    }
 }
 
 pub async fn a_mail_goes_to_one_of_many_workers(store: Store) {

@@ -10,10 +10,11 @@ use vestibule::grpc::proto::{
     DeleteUserRequest, DisableUserRequest, DiscardMailRequest, EnableUserRequest, GetMailRequest,
     GetRegistrationProfileRequest, GetUserRequest, InspectActivationKeyRequest, ListEmailAddressesRequest,
     ListEventsRequest, ListMailsRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
-    RecordLoginRequest, ReissueActivationKeyRequest, RemoveEmailAddressRequest, RetryMailRequest,
-    SendActivationEmailRequest, SendVerificationEmailRequest, SetPasswordRequest,
-    SetPrimaryEmailAddressRequest, VerifyEmailAddressRequest, VerifyPasswordRequest, WatchEventsRequest,
-    get_user_request, send_activation_email_request, verify_password_request,
+    PurgeUnverifiedRequest, RecordLoginRequest, ReissueActivationKeyRequest, RemindUnverifiedRequest,
+    RemoveEmailAddressRequest, RetryMailRequest, SendActivationEmailRequest, SendVerificationEmailRequest,
+    SetPasswordRequest, SetPrimaryEmailAddressRequest, UnverifiedFilter, VerifyEmailAddressRequest,
+    VerifyPasswordRequest, WatchEventsRequest, get_user_request, send_activation_email_request,
+    verify_password_request,
 };
 
 use super::Answer;
@@ -54,6 +55,11 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "ListUnverified" => (encode(ListUnverifiedRequest::default()), done()),
         "CountUnverified" => (encode(CountUnverifiedRequest::default()), done()),
         "PurgeExpired" => (encode(PurgeExpiredRequest::default()), done()),
+        "PurgeUnverified" => {
+            let filter = UnverifiedFilter { expired: Some(true), ..Default::default() };
+            (encode(PurgeUnverifiedRequest { filter: Some(filter), ..Default::default() }), done())
+        }
+        "RemindUnverified" => (encode(RemindUnverifiedRequest::default()), done()),
         "GetUser" => {
             let user = get_user_request::User::UserId(user_id);
             (encode(GetUserRequest { user: Some(user) }), nobody())

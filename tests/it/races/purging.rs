@@ -16,10 +16,10 @@ use crate::{
     support::server::{Client, Registered, TestServer, reason},
 };
 
-const ROUNDS: usize = 1000;
+pub const ROUNDS: usize = 1000;
 
 /// The shortest span there is.
-fn tick() -> Duration {
+pub fn tick() -> Duration {
     Duration::microseconds(1)
 }
 

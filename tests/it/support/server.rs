@@ -66,7 +66,7 @@ pub enum Database {
 pub struct TestServer {
     pub clock: Arc<ManualClock>,
     pub address: std::net::SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
     server: Server,
 }
 
@@ -101,7 +101,7 @@ impl TestServer {
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
         let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender };
         let server = Server::start(&settings, outside).await.unwrap();
-        Self { clock, address: server.address, _folder: folder, server }
+        Self { clock, address: server.address, folder: folder, server }
     }
 
     /// A connection to the server.
@@ -112,6 +112,15 @@ impl TestServer {
     /// A client of every service, over a connection of its own.
     pub async fn client(&self) -> Client {
         Client::new(self.channel().await)
+    }
+
+    /// The mails that were sent so far, their lines as they were before they were cut for sending.
+    pub fn mails(&self) -> Vec<String> {
+        let Ok(files) = fs::read_dir(self.folder.path().join("mails")) else { return Vec::new() };
+        let files = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "eml"));
+        files.map(|path| fs::read_to_string(path).unwrap().replace("=\r\n", "")).collect()
     }
 
     /// Drains and stops.

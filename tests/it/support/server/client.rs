@@ -21,11 +21,12 @@ use vestibule::{
         InspectActivationKeyRequest, InspectActivationKeyResponse, ListEmailAddressesRequest,
         ListEmailAddressesResponse, ListEventsRequest, ListEventsResponse, ListMailsRequest,
         ListMailsResponse, ListUnverifiedRequest, ListUnverifiedResponse, ListUsersRequest,
-        ListUsersResponse, MailState, PurgeExpiredRequest, PurgeExpiredResponse, RecordLoginRequest,
-        RecordLoginResponse, RegistrationProfile, ReissueActivationKeyRequest, ReissueActivationKeyResponse,
-        RemoveEmailAddressRequest, RemoveEmailAddressResponse, RetryMailRequest, RetryMailResponse,
-        SendActivationEmailRequest, SendActivationEmailResponse, SendVerificationEmailRequest,
-        SendVerificationEmailResponse, SetPasswordRequest, SetPasswordResponse,
+        ListUsersResponse, MailState, PurgeExpiredRequest, PurgeExpiredResponse, PurgeUnverifiedRequest,
+        PurgeUnverifiedResponse, RecordLoginRequest, RecordLoginResponse, RegistrationProfile,
+        ReissueActivationKeyRequest, ReissueActivationKeyResponse, RemindUnverifiedRequest,
+        RemindUnverifiedResponse, RemoveEmailAddressRequest, RemoveEmailAddressResponse, RetryMailRequest,
+        RetryMailResponse, SendActivationEmailRequest, SendActivationEmailResponse,
+        SendVerificationEmailRequest, SendVerificationEmailResponse, SetPasswordRequest, SetPasswordResponse,
         SetPrimaryEmailAddressRequest, SetPrimaryEmailAddressResponse, User, VerifyEmailAddressRequest,
         VerifyEmailAddressResponse, VerifyPasswordRequest, VerifyPasswordResponse, WatchEventsRequest,
         WatchEventsResponse, email_address_service_client::EmailAddressServiceClient,
@@ -74,6 +75,8 @@ impl Client {
         list_unverified(ListUnverifiedRequest) -> ListUnverifiedResponse,
         count_unverified(CountUnverifiedRequest) -> CountUnverifiedResponse,
         purge_expired(PurgeExpiredRequest) -> PurgeExpiredResponse,
+        purge_unverified(PurgeUnverifiedRequest) -> PurgeUnverifiedResponse,
+        remind_unverified(RemindUnverifiedRequest) -> RemindUnverifiedResponse,
     }
 
     calls! { users:
