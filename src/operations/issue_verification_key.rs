@@ -33,8 +33,12 @@ impl Vestibule {
         let now = self.clock.now();
         let expire_time = site.activation_days.expire_time(now);
         let key = self.generate_key(&user.username);
-        let content = MailContent::EmailVerification { email: email.as_str(), key: &key, expire_time };
-        let context = MailContext { username: &user.username, site, locale: user.locale.as_ref(), content };
+        let context = MailContext {
+            username: &user.username,
+            site,
+            locale: user.locale.as_ref(),
+            content: MailContent::EmailVerification { email: email.as_str(), key: &key, expire_time },
+        };
         let mail = self.new_mail(email.as_str(), &context, expire_time, now)?;
         Ok(VerificationKeyIssue { user_id, email, digest: key.digest(), expire_time, mail, now })
     }

@@ -22,8 +22,12 @@ impl Vestibule {
         let user = self.repository.find_user(user_id).await?.ok_or(AddressRefusal::UserNotFound)?;
         let site = self.sites.find_or_first(&user.site).ok_or(StorageError::Corrupt("a user's site"))?;
         let now = self.clock.now();
-        let content = MailContent::PrimaryEmailChanged { email: email.as_str() };
-        let context = MailContext { username: &user.username, site, locale: user.locale.as_ref(), content };
+        let context = MailContext {
+            username: &user.username,
+            site,
+            locale: user.locale.as_ref(),
+            content: MailContent::PrimaryEmailChanged { email: email.as_str() },
+        };
         let expire_time = now.checked_add_signed(policy::NOTICE_LIFETIME).unwrap_or_else(policy::max_time);
         let mail = self.new_mail(&user.email, &context, expire_time.min(policy::max_time()), now)?;
         let change = PrimaryChange { user_id, email, old_email: user.email, mail, now };
