@@ -33,7 +33,7 @@ struct Key {
     id: [u8; KEY_ID_BYTES],
     cipher: XChaCha20Poly1305,
     /// Keys the MACs: of the key, as the cipher's, but for nothing else.
-    mac_key: Zeroizing<[u8; KEY_BYTES]>,
+    for_macs: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 /// A keyring file that holds something else than keys.
@@ -127,13 +127,13 @@ impl Key {
     fn new(key: &[u8; KEY_BYTES]) -> Self {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(Sha256::digest(key).split_at(KEY_ID_BYTES).0);
-        let mac_key = Zeroizing::new(hmac_sha256(key, b"vestibule: the key of MACs"));
-        Self { id, cipher: XChaCha20Poly1305::new(&(*key).into()), mac_key }
+        let for_macs = Zeroizing::new(hmac_sha256(key, b"vestibule: the key of MACs"));
+        Self { id, cipher: XChaCha20Poly1305::new(&(*key).into()), for_macs }
     }
 
     /// A key of its own for each purpose, so that a MAC of one says nothing about another.
     fn mac(&self, purpose: &str, message: &[u8]) -> Mac {
-        let key = Zeroizing::new(hmac_sha256(&self.mac_key, purpose.as_bytes()));
+        let key = Zeroizing::new(hmac_sha256(&self.for_macs, purpose.as_bytes()));
         Mac(hmac_sha256(&key, message))
     }
 }
@@ -203,7 +203,7 @@ mod tests {
         // RFC 4231, test case 6, its key hashed first as that is longer than a block.
         let key = Sha256::digest([0xaa; 131]).into();
         let mac = hmac_sha256(&key, b"Test Using Larger Than Block-Size Key - Hash Key First");
-        let hex = mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = mac.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 

@@ -40,7 +40,7 @@ impl Once {
     /// Adds the next field as it is after it was normalised; absent and empty are two things.
     pub(super) fn with(mut self, field: Option<impl AsRef<[u8]>>) -> Self {
         // Made anew each time, since a vector that grows leaves its old place as it was, and a field may be a password.
-        self.fields = Zeroizing::new(match &field {
+        self.fields = Zeroizing::new(match field {
             None => [self.fields.as_slice(), &[0]].concat(),
             // With its length in front, so that no two lists of fields read alike.
             Some(field) => {

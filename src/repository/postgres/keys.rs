@@ -27,7 +27,7 @@ pub(super) async fn issue_each(
     // X17: several rows are locked in the order of their ids.
     let mut in_order: Vec<_> = issues.issues.iter().collect();
     in_order.sort_by_key(|issue| issue.user_id);
-    let mut issued = 0;
+    let mut count = 0;
     for issue in in_order {
         // Whose address has had its mails gets none more, and nobody is told.
         if count_mail(transaction, &issue.counters, issue.now).await?.is_err() {
@@ -38,10 +38,10 @@ pub(super) async fn issue_each(
             && user.email == issue.email
         {
             insert_key(transaction, &user, issue).await?;
-            issued += 1;
+            count += 1;
         }
     }
-    Ok(issued)
+    Ok(count)
 }
 
 /// Locks the user who is to get a key, or says why there is none to get.

@@ -146,9 +146,9 @@ impl Registrations for PostgresRepository {
         if let Err(reached) = count_mail(&mut transaction, &issues.counters, issues.now).await? {
             return Ok(Err(IssueKeysRefusal::MailLimit(reached)));
         }
-        let issued = issue_each(&mut transaction, issues).await?;
+        let count = issue_each(&mut transaction, issues).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(Ok(issued))
+        Ok(Ok(count))
     }
 
     async fn create_profile(

@@ -7,6 +7,7 @@ use super::{PostgresRepository, Transaction, storage_error};
 use crate::{
     domain::{
         Timestamp,
+        mail::MailState,
         request::{Mac, RequestId, RequestKey},
         site::SiteId,
         user::UserId,
@@ -89,7 +90,7 @@ pub(super) async fn remember(
     .bind(record.expire_time)
     .bind(record.site.as_ref().map(SiteId::as_str))
     .bind(record.mails.map(|mails| i32::try_from(mails.delivered).unwrap_or(i32::MAX)))
-    .bind(record.mails.and_then(|mails| mails.last_state).map(|state| state.as_str()))
+    .bind(record.mails.and_then(|mails| mails.last_state).map(MailState::as_str))
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;

@@ -7,6 +7,7 @@ use super::{SqliteRepository, id, instant, optional_instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
+        mail::MailState,
         request::{Mac, RequestId, RequestKey},
         site::SiteId,
         user::UserId,
@@ -88,7 +89,7 @@ pub(super) async fn remember(
     .bind(record.expire_time.map(|time| time.timestamp_micros()))
     .bind(record.site.as_ref().map(SiteId::as_str))
     .bind(record.mails.map(|mails| i32::try_from(mails.delivered).unwrap_or(i32::MAX)))
-    .bind(record.mails.and_then(|mails| mails.last_state).map(|state| state.as_str()))
+    .bind(record.mails.and_then(|mails| mails.last_state).map(MailState::as_str))
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;

@@ -15,6 +15,9 @@ use super::{
     store::Store,
 };
 
+/// Which mails of which users a filter selects.
+type Condition<'a> = &'a (dyn Fn(MailId, UserId) -> bool + Sync);
+
 /// Queues a further mail of a user.
 async fn queue(store: &Store, user: &User, second: i64) -> MailId {
     let (now, mail) = (start() + seconds(second), mail(start() + window()));
@@ -114,7 +117,7 @@ pub async fn u4_mails_are_listed_by_every_condition_page_by_page(store: Store) {
     let of = |user: &User| MailFilter { user_id: Some(user.id), ..none() };
     let to = |address: &str| MailFilter { recipient: Some(email(address)), ..none() };
     let in_state = |state, filter| MailFilter { state: Some(state), ..filter };
-    let cases: [(MailFilter, &(dyn Fn(MailId, UserId) -> bool + Sync)); 8] = [
+    let cases: [(MailFilter, Condition<'_>); 8] = [
         (none(), &|_, _| true),
         (of(&alice), &|_, user| user == alice.id),
         (of(&bob), &|_, user| user == bob.id),
