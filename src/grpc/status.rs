@@ -536,19 +536,7 @@ mod tests {
         ] {
             add("DeleteRegistrationProfile", variant, delete_registration_profile(error, user_id()));
         }
-        add("ListUnverified", "UnknownSite", list_unverified(ListUnverifiedError::UnknownSite));
-        add("ListUnverified", "Storage", list_unverified(ListUnverifiedError::Storage(unavailable())));
-        add("PurgeExpired", "Clock Suspect", purge_expired(PurgeExpiredError::Clock(suspect())));
-        add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
-        add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
-        add("PurgeUnverified", "NotSelective", purge_unverified(PurgeUnverifiedError::NotSelective));
-        add("PurgeUnverified", "UnknownSite", purge_unverified(PurgeUnverifiedError::UnknownSite));
-        add("PurgeUnverified", "Clock", purge_unverified(PurgeUnverifiedError::Clock(suspect())));
-        add("PurgeUnverified", "Storage", purge_unverified(PurgeUnverifiedError::Storage(unavailable())));
-        add("RemindUnverified", "UnknownSite", remind_unverified(RemindUnverifiedError::UnknownSite));
-        let broken_template = RemindUnverifiedError::Template(template_error());
-        add("RemindUnverified", "Template", remind_unverified(broken_template));
-        add("RemindUnverified", "Storage", remind_unverified(RemindUnverifiedError::Storage(unavailable())));
+        of_unverified(&mut add);
         of_users(&mut add);
         of_email_addresses(&mut add);
         of_events(&mut add);
@@ -564,6 +552,23 @@ mod tests {
         add("any", "draining", draining());
         add("any", "panic", internal(&unavailable()));
         all
+    }
+
+    /// Those that list, purge and remind.
+    fn of_unverified(add: &mut impl FnMut(&str, &str, Status)) {
+        add("ListUnverified", "UnknownSite", list_unverified(ListUnverifiedError::UnknownSite));
+        add("ListUnverified", "Storage", list_unverified(ListUnverifiedError::Storage(unavailable())));
+        add("PurgeExpired", "Clock Suspect", purge_expired(PurgeExpiredError::Clock(suspect())));
+        add("PurgeExpired", "Clock Storage", purge_expired(PurgeExpiredError::Clock(unavailable().into())));
+        add("PurgeExpired", "Storage", purge_expired(PurgeExpiredError::Storage(unavailable())));
+        add("PurgeUnverified", "NotSelective", purge_unverified(PurgeUnverifiedError::NotSelective));
+        add("PurgeUnverified", "UnknownSite", purge_unverified(PurgeUnverifiedError::UnknownSite));
+        add("PurgeUnverified", "Clock", purge_unverified(PurgeUnverifiedError::Clock(suspect())));
+        add("PurgeUnverified", "Storage", purge_unverified(PurgeUnverifiedError::Storage(unavailable())));
+        add("RemindUnverified", "UnknownSite", remind_unverified(RemindUnverifiedError::UnknownSite));
+        let broken_template = RemindUnverifiedError::Template(template_error());
+        add("RemindUnverified", "Template", remind_unverified(broken_template));
+        add("RemindUnverified", "Storage", remind_unverified(RemindUnverifiedError::Storage(unavailable())));
     }
 
     /// Those of UserService.

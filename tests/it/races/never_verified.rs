@@ -139,7 +139,7 @@ async fn race(store: &Store, act: Act) {
     for round in 0..ROUNDS {
         let name = format!("user{round}x");
         let user = actor.register(&name, &format!("{name}@example.com")).await;
-        let over = act == Act::Remind || number(&random) % 2 == 0;
+        let over = act == Act::Remind || number(&random).is_multiple_of(2);
         let now = if over { user.expire_time } else { user.expire_time - tick() };
         server.clock.set(now);
         if act == Act::Verify {

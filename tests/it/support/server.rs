@@ -101,7 +101,7 @@ impl TestServer {
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
         let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender };
         let server = Server::start(&settings, outside).await.unwrap();
-        Self { clock, address: server.address, folder: folder, server }
+        Self { clock, address: server.address, folder, server }
     }
 
     /// A connection to the server.
