@@ -108,7 +108,7 @@ fn a_shell_can_complete_every_command() {
     }
     let script = folder.path().join("vestibule.bash");
     fs::write(&script, stdout(&run(folder.path(), &["completions", "bash"], &[]))).unwrap();
-    let ask = "source \"$0\"; COMP_WORDS=(vestibule purge-); COMP_CWORD=1; _vestibule vestibule purge- vestibule; \
+    let ask = "source \"$0\"; COMP_WORDS=(vestibule purge-e); COMP_CWORD=1; _vestibule vestibule purge-e vestibule; \
                echo \"${COMPREPLY[@]}\"";
     let answer = Command::new("bash").args(["-c", ask, script.to_str().unwrap()]).output().unwrap();
     assert_eq!(stdout(&answer).trim(), "purge-expired", "{}", stderr(&answer));

@@ -1,9 +1,13 @@
 //! The service against a small model of it: the same random calls to the model, to a server on SQLite and to one on
 //! Postgres. All three agree on every answer, on every mail, and on who stands where after every call.
 
+mod addresses;
 mod reference;
+mod registrations;
 mod step;
 mod subject;
+mod unverified;
+mod users;
 
 use std::collections::BTreeSet;
 
@@ -46,6 +50,34 @@ const MEETS: &[&str] = &[
     "X16: a disabled user is purged on demand",
     "X23: several claims are mailed",
     "X7: a holder gives way",
+    "AddEmailAddress ",
+    "AddEmailAddress EMAIL_ADDRESS_EXISTS",
+    "AddEmailAddress EMAIL_TAKEN",
+    "AddEmailAddress USER_DISABLED",
+    "PurgeUnverified ",
+    "PurgeUnverified CLOCK_SUSPECT",
+    "PurgeUnverified INVALID_REQUEST",
+    "RemindUnverified ",
+    "RemoveEmailAddress ",
+    "RemoveEmailAddress EMAIL_ADDRESS_NOT_FOUND",
+    "RemoveEmailAddress PRIMARY_EMAIL_ADDRESS",
+    "SendVerificationEmail ",
+    "SendVerificationEmail EMAIL_ALREADY_VERIFIED",
+    "SendVerificationEmail USER_PENDING",
+    "SetPrimaryEmailAddress ",
+    "SetPrimaryEmailAddress EMAIL_NOT_VERIFIED",
+    "SetPrimaryEmailAddress USER_PENDING",
+    "U5: an unverified user is purged",
+    "U6: a user is reminded",
+    "U6: an expired user is let in again",
+    "VerifyEmailAddress ",
+    "VerifyEmailAddress ACTIVATION_KEY_EXPIRED",
+    "VerifyEmailAddress ACTIVATION_KEY_UNKNOWN",
+    "VerifyEmailAddress EMAIL_ALREADY_VERIFIED",
+    "VerifyEmailAddress EMAIL_TAKEN",
+    "VerifyEmailAddress USER_DISABLED",
+    "U8: another address becomes the primary one",
+    "X16: a pending user verifies another address",
 ];
 
 /// A seeded source of choices.

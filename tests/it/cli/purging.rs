@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A user as the command shows it.
-const USER_FIELDS: [&str; 11] = [
+const USER_FIELDS: [&str; 12] = [
     "activate_time",
     "active",
     "create_time",
@@ -30,6 +30,7 @@ const USER_FIELDS: [&str; 11] = [
     "expire_time",
     "id",
     "last_login_time",
+    "locale",
     "site",
     "state",
     "username",

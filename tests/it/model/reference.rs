@@ -1,6 +1,6 @@
 //! The model: BEHAVIOUR as plain data and loops, without a database, a lock or a wire.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use vestibule::domain::{Timestamp, user::UserState};
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How long a window is.
-const WINDOW: TimeDelta = TimeDelta::days(7);
+pub(super) const WINDOW: TimeDelta = TimeDelta::days(7);
 /// How far the clock jumps.
 pub const JUMP: TimeDelta = TimeDelta::minutes(2);
 
@@ -20,44 +20,57 @@ pub struct Model {
     pub now: Timestamp,
     /// Whether the clock shows a time that it should not.
     jumped: bool,
-    users: Vec<User>,
-    keys: Vec<Key>,
+    pub(super) users: Vec<User>,
+    pub(super) keys: Vec<Key>,
     /// What has happened that a lazy choice of calls would never meet.
     pub met: BTreeSet<&'static str>,
 }
 
 #[derive(Debug, Clone)]
-struct User {
-    username: &'static str,
-    state: UserState,
-    create_time: Timestamp,
-    activate_time: Option<Timestamp>,
-    disable_time: Option<Timestamp>,
-    last_login_time: Option<Timestamp>,
-    profile: Option<Profile>,
+pub(super) struct User {
+    pub(super) username: &'static str,
+    pub(super) state: UserState,
+    pub(super) create_time: Timestamp,
+    pub(super) activate_time: Option<Timestamp>,
+    pub(super) disable_time: Option<Timestamp>,
+    pub(super) last_login_time: Option<Timestamp>,
+    pub(super) profile: Option<Profile>,
+    pub(super) reminder_count: u32,
+    pub(super) last_mail_time: Option<Timestamp>,
     /// The first is the primary one.
-    addresses: Vec<Address>,
-    gone: bool,
+    pub(super) addresses: Vec<Address>,
+    pub(super) gone: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Profile {
-    expire_time: Timestamp,
-    spent: bool,
+pub(super) struct Profile {
+    pub(super) expire_time: Timestamp,
+    pub(super) spent: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Address {
-    email: &'static str,
-    verified: bool,
+pub(super) struct Address {
+    pub(super) email: &'static str,
+    pub(super) verified: bool,
+    pub(super) create_time: Timestamp,
 }
 
-/// An activation key; one that is dead is unknown.
-struct Key {
-    user: usize,
-    email: &'static str,
-    issue_time: Timestamp,
-    dead: bool,
+/// A key; one that is dead is unknown.
+pub(super) struct Key {
+    pub(super) user: usize,
+    pub(super) email: &'static str,
+    pub(super) issue_time: Timestamp,
+    pub(super) purpose: Purpose,
+    pub(super) dead: bool,
+}
+
+/// What a key does. It has no other use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its window is the profile's.
+    Activate,
+    /// It has a window of its own.
+    Verify { expire_time: Timestamp },
 }
 
 /// What a call answers, in words that don't depend on a store.
@@ -72,6 +85,8 @@ pub struct Answer {
     pub count: i32,
     pub more: bool,
     pub expire_time: Option<Timestamp>,
+    /// Of the user that it tells of: each address, whether it is the primary one, and whether it is verified.
+    pub addresses: Vec<(String, bool, bool)>,
     /// Username and recipient of every mail that it sends, in order.
     pub mails: Vec<(String, String)>,
 }
@@ -96,20 +111,20 @@ pub struct Seen {
     pub unverified: Option<Option<Timestamp>>,
 }
 
-type Refusal = &'static str;
+pub(super) type Refusal = &'static str;
 
 impl User {
-    fn email(&self) -> &'static str {
+    pub(super) fn email(&self) -> &'static str {
         self.addresses[0].email
     }
 
-    fn is_purgeable(&self, now: Timestamp) -> bool {
+    pub(super) fn is_purgeable(&self, now: Timestamp) -> bool {
         self.state == UserState::Pending
             && self.addresses.iter().all(|address| !address.verified)
             && self.profile.is_some_and(|profile| profile.expire_time <= now)
     }
 
-    fn is_purgeable_if_disabled(&self, now: Timestamp) -> bool {
+    pub(super) fn is_purgeable_if_disabled(&self, now: Timestamp) -> bool {
         self.state == UserState::Disabled
             && self.profile.is_some_and(|profile| profile.spent || profile.expire_time <= now)
     }
@@ -139,6 +154,17 @@ impl Model {
     pub fn choose_key(&self, dice: &Dice) -> usize {
         let count = self.keys.len();
         if dice.once_in(3) { dice.below(count + 1) } else { count.saturating_sub(1 + dice.below(4)) }
+    }
+
+    /// One of the user's own addresses, as a rule; now and then any.
+    pub fn choose_email(&self, dice: &Dice, user: usize) -> usize {
+        let addresses = self.users.get(user).map_or(&[][..], |user| &user.addresses);
+        if addresses.is_empty() || dice.once_in(6) {
+            return dice.below(EMAILS.len());
+        }
+        // The latest more often: the first is the primary one.
+        let index = if dice.once_in(3) { 0 } else { addresses.len() - 1 };
+        EMAILS.iter().position(|email| *email == addresses[index].email).unwrap()
     }
 
     /// Everybody who is there.
@@ -191,6 +217,24 @@ impl Model {
             Step::PurgeExpired { include_disabled, limit } => {
                 self.purge_expired(include_disabled, limit, &mut expected)
             }
+            Step::PurgeUnverified { filter, force, limit } => {
+                self.purge_unverified(filter, force, limit, &mut expected)
+            }
+            Step::RemindUnverified { filter, force, limit } => {
+                self.remind_unverified(filter, force, limit, &mut expected);
+                Ok(())
+            }
+            Step::AddEmailAddress { user, email } => self.add_address(user, EMAILS[email], &mut expected),
+            Step::SendVerificationEmail { user, email } => {
+                self.send_verification(user, EMAILS[email], &mut expected)
+            }
+            Step::VerifyEmailAddress { key } => self.verify(key, &mut expected),
+            Step::SetPrimaryEmailAddress { user, email } => {
+                self.set_primary(user, EMAILS[email], &mut expected)
+            }
+            Step::RemoveEmailAddress { user, email } => {
+                self.remove_address(user, EMAILS[email], &mut expected)
+            }
             Step::RecordLogin { user } => self.record_login(user, &mut expected),
             Step::ActivateUser { user } => self.activate_user(user, &mut expected),
             Step::DisableUser { user } => self.disable_user(user, &mut expected),
@@ -217,307 +261,34 @@ impl Model {
         expected
     }
 
-    fn there(&self, user: usize) -> Option<usize> {
+    pub(super) fn there(&self, user: usize) -> Option<usize> {
         self.users.get(user).filter(|user| !user.gone).map(|_| user)
     }
 
-    fn found(&self, user: usize) -> Result<usize, Refusal> {
+    pub(super) fn found(&self, user: usize) -> Result<usize, Refusal> {
         self.there(user).ok_or("USER_NOT_FOUND")
     }
 
-    fn all_there(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn all_there(&self) -> impl Iterator<Item = usize> {
         (0..self.users.len()).filter(|user| !self.users[*user].gone)
     }
 
-    fn holder(&self, username: &str) -> Option<usize> {
+    pub(super) fn holder(&self, username: &str) -> Option<usize> {
         self.all_there().find(|user| self.users[*user].username.eq_ignore_ascii_case(username))
     }
 
     /// Who has verified the address.
-    fn owner(&self, email: &str) -> Option<usize> {
+    pub(super) fn owner(&self, email: &str) -> Option<usize> {
         let verified = |address: &Address| address.email == email && address.verified;
         self.all_there().find(|user| self.users[*user].addresses.iter().any(verified))
     }
 
-    fn is_taken_from(&self, user: usize, email: &str) -> bool {
+    pub(super) fn is_taken_from(&self, user: usize, email: &str) -> bool {
         self.owner(email).is_some_and(|owner| owner != user)
     }
 
-    /// X7, X8, R1.
-    fn register(
-        &mut self,
-        username: &'static str,
-        email: &'static str,
-        send_email: bool,
-        expected: &mut Expected,
-    ) -> Result<(), Refusal> {
-        let holder = self.holder(username);
-        if holder.is_some_and(|holder| !self.users[holder].is_purgeable(self.now)) {
-            return Err("USERNAME_TAKEN");
-        }
-        if self.owner(email).is_some() {
-            return Err("EMAIL_TAKEN");
-        }
-        if let Some(holder) = holder {
-            self.trust_clock()?;
-            self.met.insert("X7: a holder gives way");
-            self.users[holder].gone = true;
-        }
-        let expire_time = self.now + WINDOW;
-        self.users.push(User {
-            username,
-            state: UserState::Pending,
-            create_time: self.now,
-            activate_time: None,
-            disable_time: None,
-            last_login_time: None,
-            profile: Some(Profile { expire_time, spent: false }),
-            addresses: vec![Address { email, verified: false }],
-            gone: false,
-        });
-        let user = self.users.len() - 1;
-        expected.answer.users.push(user);
-        expected.answer.expire_time = Some(expire_time);
-        self.add_key(user, send_email, expected);
-        Ok(())
-    }
-
-    /// R3, X15: at most five live keys; the oldest goes.
-    fn add_key(&mut self, user: usize, send_email: bool, expected: &mut Expected) {
-        let mut live: Vec<_> = (0..self.keys.len())
-            .filter(|key| self.keys[*key].user == user && !self.keys[*key].dead)
-            .collect();
-        live.sort_by_key(|key| Reverse(self.keys[*key].issue_time));
-        for key in live.into_iter().skip(4) {
-            self.met.insert("X15: the oldest of five keys makes room");
-            self.keys[key].dead = true;
-        }
-        let email = self.users[user].email();
-        let number = self.keys.len();
-        self.keys.push(Key { user, email, issue_time: self.now, dead: false });
-        if send_email {
-            let username = self.users[user].username.to_owned();
-            expected.answer.mails.push((username.clone(), email.to_owned()));
-            expected.mailed.push((username, number));
-        } else {
-            expected.returned = Some(number);
-        }
-    }
-
-    /// R11: the order of the answers.
-    fn refuse_key(&self, user: usize, email: &str) -> Result<(), Refusal> {
-        let found = &self.users[user];
-        let spent = found.profile.is_some_and(|profile| profile.spent);
-        if found.state == UserState::Disabled {
-            return Err("USER_DISABLED");
-        }
-        if found.state == UserState::Active || spent {
-            return Err("ALREADY_ACTIVATED");
-        }
-        if found.profile.is_some_and(|profile| profile.expire_time <= self.now) {
-            return Err("ACTIVATION_KEY_EXPIRED");
-        }
-        if self.is_taken_from(user, email) {
-            return Err("EMAIL_TAKEN");
-        }
-        Ok(())
-    }
-
-    fn known_key(&self, key: usize) -> Result<&Key, Refusal> {
-        let known = |key: &&Key| !key.dead && !self.users[key.user].gone;
-        self.keys.get(key).filter(known).ok_or("ACTIVATION_KEY_UNKNOWN")
-    }
-
-    fn activate(&mut self, key: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let Key { user, email, .. } = *self.known_key(key)?;
-        self.refuse_key(user, email)?;
-        let now = self.now;
-        let activated = &mut self.users[user];
-        activated.state = UserState::Active;
-        activated.activate_time = Some(now);
-        activated.profile.as_mut().unwrap().spent = true;
-        for address in &mut activated.addresses {
-            address.verified |= address.email == email;
-        }
-        expected.answer.users.push(user);
-        Ok(())
-    }
-
-    fn inspect(&self, key: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let Key { user, email, .. } = *self.known_key(key)?;
-        expected.answer.state = match self.refuse_key(user, email) {
-            Ok(()) => "PENDING",
-            Err("USER_DISABLED") => "DISABLED",
-            Err("ALREADY_ACTIVATED") => "ACTIVATED",
-            Err("ACTIVATION_KEY_EXPIRED") => "EXPIRED",
-            Err(other) => other,
-        }
-        .to_owned();
-        expected.answer.expire_time = self.users[user].profile.map(|profile| profile.expire_time);
-        Ok(())
-    }
-
-    /// R14, X15.
-    fn issue_key(
-        &mut self,
-        user: Option<usize>,
-        send_email: bool,
-        expected: &mut Expected,
-    ) -> Result<(), Refusal> {
-        let user = user.ok_or("USER_NOT_FOUND")?;
-        self.users[user].profile.ok_or("REGISTRATION_PROFILE_NOT_FOUND")?;
-        self.refuse_key(user, self.users[user].email())?;
-        self.add_key(user, send_email, expected);
-        Ok(())
-    }
-
-    /// X23: every live claim, at most three, the latest first.
-    fn send_to_claims(&mut self, email: &'static str, expected: &mut Expected) {
-        let mut claims: Vec<_> = self
-            .all_there()
-            .filter(|user| {
-                let claim = &self.users[*user];
-                claim.state == UserState::Pending
-                    && claim.email() == email
-                    && claim.profile.is_some_and(|profile| profile.expire_time > self.now)
-                    && !self.is_taken_from(*user, email)
-            })
-            .collect();
-        claims.sort_by_key(|user| Reverse(self.users[*user].create_time));
-        if claims.len() > 1 {
-            self.met.insert("X23: several claims are mailed");
-        }
-        for user in claims.into_iter().take(3) {
-            let _ = self.issue_key(Some(user), true, expected);
-        }
-    }
-
-    /// R13.
-    fn create_profile(
-        &mut self,
-        user: usize,
-        send_email: bool,
-        expected: &mut Expected,
-    ) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        if self.users[user].profile.is_some() && self.users[user].state == UserState::Pending {
-            return Err("REGISTRATION_PROFILE_EXISTS");
-        }
-        self.refuse_key(user, self.users[user].email())?;
-        let expire_time = self.now + WINDOW;
-        self.users[user].profile = Some(Profile { expire_time, spent: false });
-        self.add_key(user, send_email, expected);
-        expected.answer.expire_time = Some(expire_time);
-        Ok(())
-    }
-
-    fn delete_profile(&mut self, user: usize) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        self.users[user].profile.take().ok_or("REGISTRATION_PROFILE_NOT_FOUND")?;
-        self.kill_keys(user);
-        Ok(())
-    }
-
-    fn kill_keys(&mut self, user: usize) {
-        for key in self.keys.iter_mut().filter(|key| key.user == user) {
-            key.dead = true;
-        }
-    }
-
     /// X22.
-    fn trust_clock(&self) -> Result<(), Refusal> {
+    pub(super) fn trust_clock(&self) -> Result<(), Refusal> {
         if self.jumped { Err("CLOCK_SUSPECT") } else { Ok(()) }
-    }
-
-    /// R15, R16, X16: pending users first, the longest expired first.
-    fn purge_expired(
-        &mut self,
-        include_disabled: bool,
-        limit: i32,
-        expected: &mut Expected,
-    ) -> Result<(), Refusal> {
-        self.trust_clock()?;
-        let sorted = |users: &mut Vec<usize>| {
-            users.sort_by_key(|user| self.users[*user].profile.map(|profile| profile.expire_time));
-        };
-        let mut pending: Vec<_> =
-            self.all_there().filter(|user| self.users[*user].is_purgeable(self.now)).collect();
-        let mut disabled: Vec<_> = self
-            .all_there()
-            .filter(|user| include_disabled && self.users[*user].is_purgeable_if_disabled(self.now))
-            .collect();
-        sorted(&mut pending);
-        sorted(&mut disabled);
-        pending.extend(disabled);
-        let limit = if limit == 0 { pending.len() } else { usize::try_from(limit).unwrap() };
-        expected.answer.more = pending.len() > limit;
-        pending.truncate(limit);
-        for user in &pending {
-            self.met.insert(match self.users[*user].state {
-                UserState::Disabled => "X16: a disabled user is purged on demand",
-                UserState::Pending | UserState::Active => "R15: a pending user is purged",
-            });
-            self.users[*user].gone = true;
-        }
-        expected.answer.count = i32::try_from(pending.len()).unwrap();
-        expected.answer.users = pending;
-        Ok(())
-    }
-
-    /// U7.
-    fn record_login(&mut self, user: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        if self.users[user].state == UserState::Disabled {
-            return Err("USER_DISABLED");
-        }
-        self.users[user].last_login_time = self.users[user].last_login_time.max(Some(self.now));
-        expected.answer.users.push(user);
-        Ok(())
-    }
-
-    fn activate_user(&mut self, user: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        match self.users[user].state {
-            UserState::Disabled => return Err("USER_DISABLED"),
-            UserState::Active => {}
-            UserState::Pending => {
-                self.users[user].state = UserState::Active;
-                self.users[user].activate_time = Some(self.now);
-            }
-        }
-        expected.answer.users.push(user);
-        Ok(())
-    }
-
-    fn disable_user(&mut self, user: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        if self.users[user].state != UserState::Disabled {
-            self.users[user].state = UserState::Disabled;
-            self.users[user].disable_time = Some(self.now);
-        }
-        expected.answer.users.push(user);
-        Ok(())
-    }
-
-    /// X1: back to where the user was. X15: the keys of who is pending again stay dead.
-    fn enable_user(&mut self, user: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        if self.users[user].state == UserState::Disabled {
-            let was_active = self.users[user].activate_time.is_some();
-            if !was_active {
-                self.kill_keys(user);
-            }
-            self.users[user].state = if was_active { UserState::Active } else { UserState::Pending };
-            self.users[user].disable_time = None;
-        }
-        expected.answer.users.push(user);
-        Ok(())
-    }
-
-    fn delete_user(&mut self, user: usize, expected: &mut Expected) -> Result<(), Refusal> {
-        let user = self.found(user)?;
-        self.users[user].gone = true;
-        expected.answer.users.push(user);
-        Ok(())
     }
 }

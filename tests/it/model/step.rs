@@ -34,6 +34,35 @@ pub enum Step {
         include_disabled: bool,
         limit: i32,
     },
+    PurgeUnverified {
+        filter: Filter,
+        force: bool,
+        limit: i32,
+    },
+    RemindUnverified {
+        filter: Filter,
+        force: bool,
+        limit: i32,
+    },
+    AddEmailAddress {
+        user: usize,
+        email: usize,
+    },
+    SendVerificationEmail {
+        user: usize,
+        email: usize,
+    },
+    VerifyEmailAddress {
+        key: usize,
+    },
+    SetPrimaryEmailAddress {
+        user: usize,
+        email: usize,
+    },
+    RemoveEmailAddress {
+        user: usize,
+        email: usize,
+    },
     RecordLogin {
         user: usize,
     },
@@ -53,6 +82,19 @@ pub enum Step {
     MoveClock(TimeDelta),
     /// The clock jumps by a fault, or comes back.
     JumpClock,
+}
+
+/// Which of the never-verified; an age is counted back from the call.
+#[derive(Debug, Clone, Copy)]
+pub enum Filter {
+    None,
+    AnyVerified,
+    Expired(bool),
+    CreatedBefore(TimeDelta),
+    CreatedAfter(TimeDelta),
+    IdleSince(TimeDelta),
+    Domain(&'static str),
+    Prefix(&'static str),
 }
 
 /// How somebody is named.
@@ -76,27 +118,51 @@ impl Step {
         let user = model.choose_user(dice);
         let key = model.choose_key(dice);
         let send_email = dice.once_in(2);
-        match dice.below(40) {
+        let force = !dice.once_in(4);
+        let limit = [0, 0, 1, 2][dice.below(4)];
+        let filter = Filter::choose(dice);
+        let known_email = model.choose_email(dice, user);
+        match dice.below(60) {
             0..=6 => Self::Register { username, email, send_email },
             7..=11 => Self::Activate { key },
             12 => Self::InspectActivationKey { key },
             13 => Self::SendActivationEmail(By::Id(user)),
             14 => Self::SendActivationEmail(By::Username(username)),
             15 => Self::SendActivationEmail(By::Email(email)),
-            16..=17 => Self::ReissueActivationKey { user },
-            18 => Self::CreateRegistrationProfile { user, send_email },
-            19 => Self::DeleteRegistrationProfile { user },
-            20..=22 => {
-                Self::PurgeExpired { include_disabled: dice.once_in(3), limit: [0, 0, 1, 2][dice.below(4)] }
-            }
-            23 => Self::RecordLogin { user },
-            24 => Self::ActivateUser { user },
-            25..=26 => Self::DisableUser { user },
-            27..=28 => Self::EnableUser { user },
-            29 => Self::DeleteUser { user },
-            30 => Self::JumpClock,
-            31..=34 => Self::ReissueActivationKey { user },
+            16..=20 => Self::ReissueActivationKey { user },
+            21 => Self::CreateRegistrationProfile { user, send_email },
+            22 => Self::DeleteRegistrationProfile { user },
+            23..=24 => Self::PurgeExpired { include_disabled: dice.once_in(3), limit },
+            25 => Self::RecordLogin { user },
+            26 => Self::ActivateUser { user },
+            27..=28 => Self::DisableUser { user },
+            29..=30 => Self::EnableUser { user },
+            31 => Self::DeleteUser { user },
+            32 => Self::JumpClock,
+            33..=34 => Self::PurgeUnverified { filter, force, limit },
+            35..=37 => Self::RemindUnverified { filter, force, limit },
+            38..=41 => Self::AddEmailAddress { user, email },
+            42..=43 => Self::SendVerificationEmail { user, email: known_email },
+            44..=48 => Self::VerifyEmailAddress { key },
+            49..=50 => Self::SetPrimaryEmailAddress { user, email: known_email },
+            51..=52 => Self::RemoveEmailAddress { user, email: known_email },
             _ => Self::MoveClock(span(dice)),
+        }
+    }
+}
+
+impl Filter {
+    fn choose(dice: &Dice) -> Self {
+        let age = [TimeDelta::zero(), TimeDelta::hours(30), TimeDelta::days(8)][dice.below(3)];
+        match dice.below(8) {
+            0 => Self::None,
+            1 => Self::AnyVerified,
+            2 => Self::Expired(dice.once_in(2)),
+            3 => Self::CreatedBefore(age),
+            4 => Self::CreatedAfter(age),
+            5 => Self::IdleSince(age),
+            6 => Self::Domain(["example.com", "sub.example.com", "example.org"][dice.below(3)]),
+            _ => Self::Prefix(["a", "b", "car"][dice.below(3)]),
         }
     }
 }

@@ -12,20 +12,25 @@ use vestibule::{
     clock::Clock as _,
     domain::Timestamp,
     grpc::proto::{
-        ActivateUserRequest, CreateInactiveUserRequest, CreateRegistrationProfileRequest,
-        DeleteRegistrationProfileRequest, DeleteUserRequest, DisableUserRequest, EnableUserRequest,
-        InspectActivationKeyResponse, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
-        RecordLoginRequest, ReissueActivationKeyRequest, UnverifiedFilter, User,
-        send_activation_email_request::User as Named,
+        ActivateUserRequest, AddEmailAddressRequest, CreateInactiveUserRequest,
+        CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
+        DisableUserRequest, EmailAddress, EnableUserRequest, InspectActivationKeyResponse,
+        ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest, PurgeUnverifiedRequest,
+        RecordLoginRequest, ReissueActivationKeyRequest, RemindUnverifiedRequest, RemoveEmailAddressRequest,
+        SendVerificationEmailRequest, SetPrimaryEmailAddressRequest, UnverifiedFilter, User,
+        VerifyEmailAddressRequest, send_activation_email_request::User as Named,
     },
     mail::{MailSender, OutgoingMail, SendError},
 };
 
 use super::{
     reference::{Answer, Expected, JUMP, Seen},
-    step::{By, EMAILS, Step, USERNAMES},
+    step::{By, EMAILS, Filter, Step, USERNAMES},
 };
-use crate::support::server::{Client, Database, TestServer, eventually, instant, reason};
+use crate::support::server::{Client, Database, TestServer, eventually, instant, reason, wire};
+
+/// How many mails are asked for is nothing that the model knows.
+const SETTINGS: &str = "mail.limits.per_address_per_hour = 0";
 
 /// A key that nobody has.
 const NO_KEY: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -70,9 +75,7 @@ impl MailSender for Mailbox {
 impl Subject {
     pub async fn start(database: &Database) -> Self {
         let mailbox = Mailbox::default();
-        // Of so few addresses each is mailed more often than people are.
-        let settings = "mail.limits.per_address_per_hour = 0";
-        let server = TestServer::start_with_sender(database, settings, Arc::new(mailbox.clone())).await;
+        let server = TestServer::start_with_sender(database, SETTINGS, Arc::new(mailbox.clone())).await;
         let client = server.client().await;
         let name = match database {
             Database::Sqlite => "SQLite",
@@ -157,12 +160,44 @@ impl Subject {
             Step::PurgeExpired { include_disabled, limit } => {
                 let request = PurgeExpiredRequest { include_disabled, limit, ..Default::default() };
                 let purged = client.purge_expired(request).await?;
-                Ok(Answer {
-                    users: purged.sample.iter().map(|user| self.number(&user.id)).collect(),
-                    count: purged.purge_count,
-                    more: purged.more,
-                    ..Answer::default()
-                })
+                Ok(self.tally(&purged.sample, purged.purge_count, purged.more))
+            }
+            Step::PurgeUnverified { filter, force, limit } => {
+                let filter = Some(self.filter(filter));
+                let purged = client.purge_unverified(PurgeUnverifiedRequest { filter, force, limit }).await?;
+                Ok(self.tally(&purged.sample, purged.purge_count, purged.more))
+            }
+            Step::RemindUnverified { filter, force, limit } => {
+                let filter = Some(self.filter(filter));
+                let request = RemindUnverifiedRequest { filter, force, limit };
+                let reminded = client.remind_unverified(request).await?;
+                Ok(self.tally(&reminded.sample, reminded.remind_count, reminded.more))
+            }
+            Step::AddEmailAddress { user, email } => {
+                let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
+                let request = AddEmailAddressRequest { user_id, email };
+                Ok(addresses(client.add_email_address(request).await?.email_addresses))
+            }
+            Step::SendVerificationEmail { user, email } => {
+                let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
+                let request = SendVerificationEmailRequest { user_id, email };
+                Ok(addresses(client.send_verification_email(request).await?.email_addresses))
+            }
+            Step::VerifyEmailAddress { key: number } => {
+                let verified =
+                    client.verify_email_address(VerifyEmailAddressRequest { key: key(number) }).await?;
+                let users = vec![self.number(&verified.user_id)];
+                Ok(Answer { users, ..addresses(verified.email_addresses) })
+            }
+            Step::SetPrimaryEmailAddress { user, email } => {
+                let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
+                let request = SetPrimaryEmailAddressRequest { user_id, email };
+                Ok(addresses(client.set_primary_email_address(request).await?.email_addresses))
+            }
+            Step::RemoveEmailAddress { user, email } => {
+                let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
+                let request = RemoveEmailAddressRequest { user_id, email };
+                Ok(addresses(client.remove_email_address(request).await?.email_addresses))
             }
             Step::RecordLogin { user } => {
                 let request = RecordLoginRequest { user_id: user_id(user), login_time: None };
@@ -234,6 +269,26 @@ impl Subject {
         self.keys.clear();
     }
 
+    fn filter(&self, filter: Filter) -> UnverifiedFilter {
+        let ago = |age| Some(wire(self.now() - age));
+        let all = UnverifiedFilter::default();
+        match filter {
+            Filter::None => all,
+            Filter::AnyVerified => UnverifiedFilter { exclude_any_verified: Some(false), ..all },
+            Filter::Expired(expired) => UnverifiedFilter { expired: Some(expired), ..all },
+            Filter::CreatedBefore(age) => UnverifiedFilter { created_before: ago(age), ..all },
+            Filter::CreatedAfter(age) => UnverifiedFilter { created_after: ago(age), ..all },
+            Filter::IdleSince(age) => UnverifiedFilter { idle_since: ago(age), ..all },
+            Filter::Domain(domain) => UnverifiedFilter { email_domain: domain.to_owned(), ..all },
+            Filter::Prefix(prefix) => UnverifiedFilter { username_prefix: prefix.to_owned(), ..all },
+        }
+    }
+
+    fn tally(&self, sample: &[User], count: i32, more: bool) -> Answer {
+        let users = sample.iter().map(|user| self.number(&user.id)).collect();
+        Answer { users, count, more, ..Answer::default() }
+    }
+
     fn told_of(&self, user: User) -> Answer {
         Answer { users: vec![self.number(&user.id)], ..Answer::default() }
     }
@@ -270,6 +325,11 @@ impl Subject {
         mails.sort_unstable();
         mails
     }
+}
+
+fn addresses(addresses: Vec<EmailAddress>) -> Answer {
+    let told = addresses.into_iter().map(|address| (address.email, address.primary, address.verified));
+    Answer { addresses: told.collect(), ..Answer::default() }
 }
 
 fn inspected(inspected: InspectActivationKeyResponse) -> Answer {
