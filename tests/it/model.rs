@@ -74,7 +74,6 @@ const MEETS: &[&str] = &[
     "VerifyEmailAddress ACTIVATION_KEY_EXPIRED",
     "VerifyEmailAddress ACTIVATION_KEY_UNKNOWN",
     "VerifyEmailAddress EMAIL_ALREADY_VERIFIED",
-    "VerifyEmailAddress EMAIL_TAKEN",
     "VerifyEmailAddress USER_DISABLED",
     "U8: another address becomes the primary one",
     "X16: a pending user verifies another address",

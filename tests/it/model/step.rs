@@ -122,7 +122,7 @@ impl Step {
         let limit = [0, 0, 1, 2][dice.below(4)];
         let filter = Filter::choose(dice);
         let known_email = model.choose_email(dice, user);
-        match dice.below(60) {
+        match dice.below(61) {
             0..=6 => Self::Register { username, email, send_email },
             7..=11 => Self::Activate { key },
             12 => Self::InspectActivationKey { key },
@@ -132,7 +132,7 @@ impl Step {
             16..=20 => Self::ReissueActivationKey { user },
             21 => Self::CreateRegistrationProfile { user, send_email },
             22 => Self::DeleteRegistrationProfile { user },
-            23..=24 => Self::PurgeExpired { include_disabled: dice.once_in(3), limit },
+            23..=24 | 53 => Self::PurgeExpired { include_disabled: dice.once_in(2), limit },
             25 => Self::RecordLogin { user },
             26 => Self::ActivateUser { user },
             27..=28 => Self::DisableUser { user },
