@@ -205,17 +205,19 @@ impl Round {
     }
 
     async fn act(&self, act: &Act) {
-        let vestibule = &self.vestibule;
+        let (vestibule, call) = (&self.vestibule, Call::default());
         let pair = |user: usize, address: usize| (self.users[user], email(ADDRESSES[address]));
         match *act {
             Act::Add(user, address) => {
                 let (user_id, email) = pair(user, address);
-                let added = vestibule.add_email_address(user_id, email).await.map(|_| "an address is added");
+                let added =
+                    vestibule.add_email_address(user_id, email, &call).await.map(|_| "an address is added");
                 self.tell(added);
             }
             Act::Send(user, address) => {
                 let (user_id, email) = pair(user, address);
-                let sent = vestibule.send_verification_email(user_id, email).await.map(|_| "a key is mailed");
+                let sent =
+                    vestibule.send_verification_email(user_id, email, &call).await.map(|_| "a key is mailed");
                 self.tell(sent);
             }
             Act::SetPrimary(user, address) => {
@@ -348,7 +350,12 @@ impl Round {
                 self.verify(key).await;
                 continue;
             }
-            if self.vestibule.add_email_address(key.user_id, email(&key.email)).await.is_ok() {
+            if self
+                .vestibule
+                .add_email_address(key.user_id, email(&key.email), &Call::default())
+                .await
+                .is_ok()
+            {
                 self.meet("a removed address is added again");
             }
             assert!(!self.verify(key).await, "{what}: {key:?} has come back to life");
