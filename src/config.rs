@@ -16,7 +16,6 @@ use serde::Deserialize;
 
 /// The defaults, with a comment on each setting.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
-
 const ENVIRONMENT_PREFIX: &str = "VESTIBULE__";
 
 /// Every setting; `config.default.toml` says what each means.

@@ -63,9 +63,9 @@ impl RegistrationService for RegistrationHandler {
         let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
-        let call = fields.call(caller, &request.request_id);
         let locale = Some(request.locale.as_str()).filter(|locale| !locale.is_empty());
         let locale = fields.check_optional("locale", locale, Locale::parse);
+        let call = fields.call(caller, &request.request_id);
         let (Some(username), Some(email), Some(password), Some(site), Some(locale), Some(call)) =
             (username, email, password, site, locale, call)
         else {
