@@ -17,7 +17,6 @@ pub use settings::*;
 
 /// The defaults, with a comment on each setting.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
-
 const ENVIRONMENT_PREFIX: &str = "VESTIBULE__";
 
 /// Settings that can't be used, as sentences that name each key and what would be right.

@@ -38,11 +38,13 @@ pub use registrations::{
     KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
     Registrations,
 };
-pub use requests::{RequestRecord, Requests};
+pub use requests::{RemindCount, RequestRecord, Requests};
 pub use selections::{NewReminder, Selections};
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
-pub use verifications::{Verification, VerificationKeyIssue, Verifications, VerifiedAddress, VerifyRefusal};
+pub use verifications::{
+    Verification, VerificationKeyIssue, VerificationKeyRefusal, Verifications, VerifiedAddress, VerifyRefusal,
+};
 
 /// How long a store may take to say whether it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    caller::{Caller, caller},
     calls::{Calls, deadline},
     convert,
     proto::{
@@ -16,7 +17,7 @@ use super::{
     status,
     validate::{self, Fields},
 };
-use crate::domain::{email_address::EmailAddress, user::UserId};
+use crate::domain::{email_address::EmailAddress, request::Call, user::UserId};
 
 /// Answers EmailAddressService.
 pub struct EmailAddressHandler {
@@ -50,14 +51,18 @@ impl EmailAddressService for EmailAddressHandler {
         &self,
         request: Request<AddEmailAddressRequest>,
     ) -> Result<Response<AddEmailAddressResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
-        let (user_id, email) = user_and_email(&request.user_id, &request.email)?;
+        let (user_id, email, call) =
+            user_email_and_call(&request.user_id, &request.email, caller, &request.request_id)?;
         let warnings = validate::field("email", self.calls.email_policy().check(&email))?;
         let asked = email.clone();
         let addresses = self
             .calls
-            .run(deadline, |vestibule| async move { vestibule.add_email_address(user_id, email).await })
+            .run(
+                deadline,
+                |vestibule| async move { vestibule.add_email_address(user_id, email, &call).await },
+            )
             .await?
             .map_err(|error| status::add_email_address(error, user_id, &asked))?;
         Ok(Response::new(AddEmailAddressResponse {
@@ -70,13 +75,16 @@ impl EmailAddressService for EmailAddressHandler {
         &self,
         request: Request<SendVerificationEmailRequest>,
     ) -> Result<Response<SendVerificationEmailResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
-        let (user_id, email) = user_and_email(&request.user_id, &request.email)?;
+        let (user_id, email, call) =
+            user_email_and_call(&request.user_id, &request.email, caller, &request.request_id)?;
         let asked = email.clone();
         let addresses = self
             .calls
-            .run(deadline, |vestibule| async move { vestibule.send_verification_email(user_id, email).await })
+            .run(deadline, |vestibule| async move {
+                vestibule.send_verification_email(user_id, email, &call).await
+            })
             .await?
             .map_err(|error| status::email_address(error, user_id, &asked))?;
         let email_addresses = convert::email_addresses(addresses);
@@ -145,4 +153,21 @@ fn user_and_email(user_id: &str, email: &str) -> Result<(UserId, EmailAddress), 
     let user_id = fields.check("user_id", UserId::parse(user_id));
     let email = fields.check("email", EmailAddress::parse(email));
     user_id.zip(email).ok_or_else(|| fields.refuse())
+}
+
+/// The fields of the calls that have a mail sent, or what is wrong with all of them.
+fn user_email_and_call(
+    user_id: &str,
+    email: &str,
+    caller: Caller,
+    request_id: &str,
+) -> Result<(UserId, EmailAddress, Call), Status> {
+    let mut fields = Fields::default();
+    let user_id = fields.check("user_id", UserId::parse(user_id));
+    let email = fields.check("email", EmailAddress::parse(email));
+    let call = fields.call(caller, request_id);
+    let (Some(user_id), Some(email), Some(call)) = (user_id, email, call) else {
+        return Err(fields.refuse());
+    };
+    Ok((user_id, email, call))
 }

@@ -63,9 +63,9 @@ impl RegistrationService for RegistrationHandler {
         let password = fields.new_password(policy, password, username.as_ref(), email.as_ref());
         let site = Some(request.site.as_str()).filter(|site| !site.is_empty());
         let site = fields.check_optional("site", site, SiteId::parse);
-        let call = fields.call(caller, &request.request_id);
         let locale = Some(request.locale.as_str()).filter(|locale| !locale.is_empty());
         let locale = fields.check_optional("locale", locale, Locale::parse);
+        let call = fields.call(caller, &request.request_id);
         let (Some(username), Some(email), Some(password), Some(site), Some(locale), Some(call)) =
             (username, email, password, site, locale, call)
         else {
@@ -255,11 +255,15 @@ impl RegistrationService for RegistrationHandler {
         &self,
         request: Request<RemindUnverifiedRequest>,
     ) -> Result<Response<RemindUnverifiedResponse>, Status> {
-        let deadline = deadline(&request);
+        let (deadline, caller) = (deadline(&request), caller(&request));
         let request = request.into_inner();
-        let (filter, limit) = validate::selection(request.filter.as_ref(), request.limit)?;
+        let mut fields = Fields::default();
+        let selection = validate::selection(&mut fields, request.filter.as_ref(), request.limit);
+        let call = fields.call(caller, &request.request_id);
+        let (Some((filter, limit)), Some(call)) = (selection, call) else { return Err(fields.refuse()) };
         let deadline_time = deadline.map(|deadline| deadline.0);
-        let reminders = RemindUnverified { filter, force: request.force, limit, deadline: deadline_time };
+        let reminders =
+            RemindUnverified { filter, force: request.force, limit, deadline: deadline_time, call };
         let reminded = self
             .calls
             .run(deadline, |vestibule| async move { vestibule.remind_unverified(reminders).await })
@@ -274,7 +278,9 @@ impl RegistrationService for RegistrationHandler {
     ) -> Result<Response<PurgeUnverifiedResponse>, Status> {
         let deadline = deadline(&request);
         let request = request.into_inner();
-        let (filter, limit) = validate::selection(request.filter.as_ref(), request.limit)?;
+        let mut fields = Fields::default();
+        let selection = validate::selection(&mut fields, request.filter.as_ref(), request.limit);
+        let (filter, limit) = selection.ok_or_else(|| fields.refuse())?;
         let deadline_time = deadline.map(|deadline| deadline.0);
         let purge = PurgeUnverified { filter, force: request.force, limit, deadline: deadline_time };
         let purged = self

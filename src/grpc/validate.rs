@@ -202,13 +202,13 @@ pub fn unverified_filter(
 
 /// Whom a call acts on, and on how many of them at most.
 pub fn selection(
+    fields: &mut Fields,
     filter: Option<&UnverifiedFilter>,
     limit: i32,
-) -> Result<(unverified::UnverifiedFilter, CallLimit), Status> {
-    let mut fields = Fields::default();
-    let filter = unverified_filter(&mut fields, filter);
+) -> Option<(unverified::UnverifiedFilter, CallLimit)> {
+    let filter = unverified_filter(fields, filter);
     let limit = fields.check("limit", CallLimit::parse(limit));
-    filter.zip(limit).ok_or_else(|| fields.refuse())
+    filter.zip(limit)
 }
 
 /// What usernames begin with; `Some(None)` when all are meant, `None` when it is wrong.

@@ -1,8 +1,10 @@
-//! AddEmailAddress: U8, X8.
+//! AddEmailAddress: U8, X8, X10.
 
-use super::{EmailAddressError, Vestibule};
+use super::{EmailAddressError, Vestibule, issue_verification_key::once};
 use crate::{
-    domain::{email_address::EmailAddress, user::UserId, user_email_address::UserEmailAddress},
+    domain::{
+        email_address::EmailAddress, request::Call, user::UserId, user_email_address::UserEmailAddress,
+    },
     repository::NewEmailAddress,
 };
 
@@ -12,11 +14,15 @@ impl Vestibule {
         &self,
         user_id: UserId,
         email: EmailAddress,
+        call: &Call,
     ) -> Result<Vec<UserEmailAddress>, EmailAddressError> {
-        let issue = self.verification_key(user_id, email).await?;
+        let once = once("AddEmailAddress", user_id, &email, call);
+        if let Some(addresses) = self.addresses_if_done(user_id, &once).await? {
+            return Ok(addresses);
+        }
+        let issue = self.verification_key(user_id, email, call, &once).await?;
         let addition = NewEmailAddress { issue, max: self.max_email_addresses };
-        let addresses = self.repository.add_email_address(&addition).await??;
-        self.mail_queued.notify_one();
-        Ok(addresses)
+        let added = self.repository.add_email_address(&addition).await?;
+        self.addresses_after(user_id, &once, added).await
     }
 }

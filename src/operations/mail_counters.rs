@@ -10,18 +10,21 @@ impl Vestibule {
     /// The counters of a mail to an address: its own, the caller's and the one of all.
     pub(super) fn counters_of_mail(&self, address: &str, caller: &str) -> Vec<MailCounter> {
         let mut counters = self.counters_of_address(address);
-        counters.extend(self.counter(MailLimit::Caller, "mails of a caller", caller));
-        counters.extend(self.counter(MailLimit::Total, "mails in all", ""));
+        counters.extend(self.counters_of_caller(caller));
         counters
+    }
+
+    /// The counters of mails that a caller asks for, whoever they go to: the caller's and the one of all.
+    pub(super) fn counters_of_caller(&self, caller: &str) -> Vec<MailCounter> {
+        let of_caller = self.counter(MailLimit::Caller, "mails of a caller", caller);
+        of_caller.into_iter().chain(self.counter(MailLimit::Total, "mails in all", "")).collect()
     }
 
     /// The counters of asking for whatever mails an address has to get (X23). They have a count of their own: how full
     /// the other is tells whether somebody has registered with the address.
     pub(super) fn counters_of_asking(&self, address: &str, caller: &str) -> Vec<MailCounter> {
         let asking = self.counter(MailLimit::Address, "askings by an address", address);
-        let others = self.counters_of_mail(address, caller);
-        let others = others.into_iter().filter(|counter| counter.limit != MailLimit::Address);
-        asking.into_iter().chain(others).collect()
+        asking.into_iter().chain(self.counters_of_caller(caller)).collect()
     }
 
     /// The counter of a mail to an address alone, where the caller is counted already.

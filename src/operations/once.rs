@@ -82,6 +82,7 @@ impl Vestibule {
             expire_time: None,
             site: None,
             mails: None,
+            reminders: None,
         })
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        mail_limit::MailCounter,
         page::{Page, PageKey, PageSize},
         reminder::ReminderSelection,
         unverified::{CallLimit, Tally},
@@ -47,12 +48,16 @@ impl Vestibule {
         if selection.rungs.is_empty() {
             return Ok(Tally::default());
         }
-        Ok(batches::run(self.reminders(selection), Bounds { limit, deadline }).await?)
+        Ok(batches::run(self.reminders(selection, Vec::new()), Bounds { limit, deadline }).await?)
     }
 
-    /// What reminds whom a selection has.
-    pub(super) fn reminders(self: &Arc<Self>, selection: ReminderSelection) -> Reminders {
-        Reminders { vestibule: Arc::clone(self), selection, after: None }
+    /// What reminds whom a selection has, and what each mail is counted as.
+    pub(super) fn reminders(
+        self: &Arc<Self>,
+        selection: ReminderSelection,
+        counters: Vec<MailCounter>,
+    ) -> Reminders {
+        Reminders { vestibule: Arc::clone(self), selection, counters, after: None }
     }
 
     /// A further key and its mail, for a user as it was just found.
@@ -88,6 +93,7 @@ impl Vestibule {
 pub(super) struct Reminders {
     vestibule: Arc<Vestibule>,
     selection: ReminderSelection,
+    counters: Vec<MailCounter>,
     after: Option<PageKey>,
 }
 
@@ -109,7 +115,7 @@ impl Batches for Reminders {
         if reminders.is_empty() {
             return Ok(Batch { done: Vec::new(), at_end });
         }
-        let done = vestibule.repository.remind(selection, &reminders).await?;
+        let done = vestibule.repository.remind(selection, &reminders, &self.counters).await??;
         vestibule.mail_queued.notify_one();
         Ok(Batch { done, at_end })
     }

@@ -1,7 +1,9 @@
-//! SendVerificationEmail: U8, X15.
+//! SendVerificationEmail: U8, X10, X15.
 
-use super::{EmailAddressError, Vestibule};
-use crate::domain::{email_address::EmailAddress, user::UserId, user_email_address::UserEmailAddress};
+use super::{EmailAddressError, Vestibule, issue_verification_key::once};
+use crate::domain::{
+    email_address::EmailAddress, request::Call, user::UserId, user_email_address::UserEmailAddress,
+};
 
 impl Vestibule {
     /// Mails a further key to an unverified address of a user.
@@ -9,10 +11,14 @@ impl Vestibule {
         &self,
         user_id: UserId,
         email: EmailAddress,
+        call: &Call,
     ) -> Result<Vec<UserEmailAddress>, EmailAddressError> {
-        let issue = self.verification_key(user_id, email).await?;
-        let addresses = self.repository.issue_verification_key(&issue).await??;
-        self.mail_queued.notify_one();
-        Ok(addresses)
+        let once = once("SendVerificationEmail", user_id, &email, call);
+        if let Some(addresses) = self.addresses_if_done(user_id, &once).await? {
+            return Ok(addresses);
+        }
+        let issue = self.verification_key(user_id, email, call, &once).await?;
+        let issued = self.repository.issue_verification_key(&issue).await?;
+        self.addresses_after(user_id, &once, issued).await
     }
 }

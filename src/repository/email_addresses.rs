@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{StorageError, VerificationKeyIssue};
+use super::{StorageError, VerificationKeyIssue, VerificationKeyRefusal};
 use crate::domain::{
     Timestamp,
     email_address::EmailAddress,
@@ -26,7 +26,7 @@ pub trait EmailAddresses {
     async fn add_email_address(
         &self,
         addition: &NewEmailAddress,
-    ) -> Result<Result<Vec<UserEmailAddress>, AddressRefusal>, StorageError>;
+    ) -> Result<Result<Vec<UserEmailAddress>, VerificationKeyRefusal>, StorageError>;
 
     /// Makes a verified address of an active user the primary one, deletes the activation keys of the one that was
     /// (X15), queues the mail that tells it, and appends `primary_email_address_changed`. Nothing changes if it is the

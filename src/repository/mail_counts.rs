@@ -10,6 +10,7 @@ use crate::domain::Timestamp;
 ///
 /// An act that is given counters adds to them in its own transaction, before it does anything else: if there would be
 /// too many of one, it is refused and changes nothing, and if it is refused for anything else, nothing is counted.
+/// Reminders are given counters for all of a transaction: as many are queued as may be, and only they are counted.
 /// The count of an address is exact. The other two may be exceeded by as many mails as are asked for at the same instant,
 /// which are never more than the sessions of all replicas.
 #[async_trait]

@@ -19,6 +19,10 @@ pub trait Requests {
     /// What was done for the request of that key.
     async fn find_request(&self, key: &RequestKey) -> Result<Option<RequestRecord>, StorageError>;
 
+    /// Remembers what was done for a request by several acts, after the last of them; false, and nothing changes, if the
+    /// request was done before.
+    async fn remember_request(&self, record: &RequestRecord) -> Result<bool, StorageError>;
+
     /// Forgets requests that were done at `before` or earlier, at most `limit`, the oldest first; returns how many. It
     /// waits for nobody who does the same.
     async fn forget_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StorageError>;
@@ -42,4 +46,15 @@ pub struct RequestRecord {
     pub site: Option<SiteId>,
     /// What the answer said of mails.
     pub mails: Option<MailCount>,
+    /// What the answer said of reminders.
+    pub reminders: Option<RemindCount>,
+}
+
+/// What a call came to that reminded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemindCount {
+    /// How many users were reminded.
+    pub count: u32,
+    /// Whether users remained whom another call would remind.
+    pub more: bool,
 }

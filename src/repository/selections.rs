@@ -9,6 +9,7 @@ use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
     mail::NewMail,
+    mail_limit::{MailCounter, MailLimitReached},
     page::{Page, PageKey, PageSize},
     reminder::ReminderSelection,
     unverified::PurgeSelection,
@@ -105,9 +106,13 @@ pub trait Selections {
     ///
     /// Who has another address or, on the ladder, another window than the mail says is left out. It never waits for a
     /// user whom somebody else's transaction holds: such a user is not reminded (X17, X18).
+    ///
+    /// Each mail is added to every counter. Where there is room for some, those are the first of `reminders`; where there
+    /// is room for none, that is the refusal, and nothing changes. Who is left out is not counted.
     async fn remind(
         &self,
         selection: &ReminderSelection,
         reminders: &[NewReminder],
-    ) -> Result<Vec<User>, StorageError>;
+        counters: &[MailCounter],
+    ) -> Result<Result<Vec<User>, MailLimitReached>, StorageError>;
 }

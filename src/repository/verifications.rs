@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::StorageError;
+use super::{RequestRecord, StorageError};
 use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
     email_address::EmailAddress,
     mail::NewMail,
+    mail_limit::{MailCounter, MailLimitReached},
     user::UserId,
     user_email_address::{AddressRefusal, UserEmailAddress, VerificationRefusal},
 };
@@ -24,7 +25,7 @@ pub trait Verifications {
     async fn issue_verification_key(
         &self,
         issue: &VerificationKeyIssue,
-    ) -> Result<Result<Vec<UserEmailAddress>, AddressRefusal>, StorageError>;
+    ) -> Result<Result<Vec<UserEmailAddress>, VerificationKeyRefusal>, StorageError>;
 
     /// Marks the key's address verified, and so spends every key of it, and appends `email_address_verified`. From then
     /// on nobody else can verify it.
@@ -52,6 +53,27 @@ pub struct VerificationKeyIssue {
     pub mail: NewMail,
     /// The present instant.
     pub now: Timestamp,
+    /// What is remembered of the request that it was asked for with.
+    pub request: Option<RequestRecord>,
+    /// What its mail is counted as.
+    pub counters: Vec<MailCounter>,
+}
+
+/// Why no key was issued, and no address added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerificationKeyRefusal {
+    /// The user or the address says no.
+    Address(AddressRefusal),
+    /// The request was done before.
+    RequestDone,
+    /// Too many mails were asked for.
+    MailLimit(MailLimitReached),
+}
+
+impl From<AddressRefusal> for VerificationKeyRefusal {
+    fn from(refusal: AddressRefusal) -> Self {
+        Self::Address(refusal)
+    }
 }
 
 /// A verification.

@@ -284,6 +284,8 @@ contract! {
     limits: [
         what_is_beyond_a_limit_is_refused_and_changes_nothing,
         what_is_refused_for_something_else_is_not_counted,
+        an_address_is_added_and_its_key_sent_as_often_as_mails_may,
+        as_many_are_reminded_as_may_and_only_they_are_counted,
         a_mail_is_counted_for_an_hour_and_told_until_when,
         a_count_outlives_its_user_and_tells_nothing_of_it,
         a_count_goes_on_under_another_key,
@@ -297,6 +299,8 @@ contract! {
         x10_only_what_was_done_is_remembered,
         x10_whoever_gives_way_does_so_once,
         x10_a_key_is_issued_and_a_profile_created_once,
+        x10_an_address_is_added_and_its_key_sent_once,
+        x10_what_several_acts_have_done_is_remembered_once,
         x23_keys_for_several_users_pass_over_whoever_can_have_none,
         x10_equal_ids_of_two_callers_are_two_requests,
         x10_a_record_outlives_its_user_and_holds_nothing_of_it_but_id_and_times,
@@ -393,5 +397,7 @@ contract! {
         x20_what_commits_late_is_read_behind_what_was_read_before,
         x20_no_act_waits_for_whoever_numbers_and_nobody_waits_to_number,
         x20_no_act_appends_an_event_before_it_holds_the_user,
+        x20_no_act_on_an_address_or_a_mail_appends_an_event_before_it_holds_the_user,
+        x20_no_act_on_a_selection_appends_an_event_before_it_holds_the_user,
     ]
 }

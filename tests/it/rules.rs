@@ -109,6 +109,8 @@ on_each_store! {
         ten_mails_in_an_hour_go_to_one_address_whoever_comes_and_goes,
         x23_an_address_is_refused_alike_whether_somebody_claims_it_or_not,
         a_caller_and_all_together_are_limited_if_the_settings_say_so,
+        keys_for_an_address_are_limited_and_the_notice_of_another_primary_one_is_not,
+        reminders_stop_where_the_caller_or_all_have_had_their_mails,
         a_repetition_and_what_has_no_limit_are_not_counted,
     ]
     requests: [
@@ -118,6 +120,9 @@ on_each_store! {
         x10_a_failure_is_not_remembered,
         x2_x10_no_key_is_returned_twice,
         x10_a_mail_is_sent_once_to_a_user_and_to_every_claim,
+        x10_an_address_is_added_and_a_key_mailed_once,
+        x10_reminders_are_sent_once_and_answered_again_without_a_sample,
+        x10_reminders_asked_for_at_once_by_one_id_reach_everybody_once,
         x10_a_request_is_remembered_for_a_day,
         x10_a_repetition_is_known_while_the_keyring_is_rotated,
     ]

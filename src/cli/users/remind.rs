@@ -6,7 +6,10 @@ use clap::Args;
 
 use crate::{
     cli::selected::{Act, Selected, Words},
-    domain::unverified::{CallLimit, Tally, UnverifiedFilter},
+    domain::{
+        request::Call,
+        unverified::{CallLimit, Tally, UnverifiedFilter},
+    },
     operations::{RemindUnverified, Vestibule},
 };
 
@@ -33,6 +36,8 @@ impl Act for Reminders {
         force: bool,
         limit: CallLimit,
     ) -> anyhow::Result<Tally> {
-        Ok(vestibule.remind_unverified(RemindUnverified { filter, force, limit, deadline: None }).await?)
+        let call = Call::default();
+        let reminders = RemindUnverified { filter, force, limit, deadline: None, call };
+        Ok(vestibule.remind_unverified(reminders).await?)
     }
 }

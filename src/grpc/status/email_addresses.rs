@@ -6,8 +6,8 @@ use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
 use super::{
-    email_taken, key_unknown, name, refuse, refuse_with, rfc3339, storage, template, user_disabled,
-    user_not_found,
+    email_taken, key_unknown, mail_limit, name, refuse, refuse_with, request, rfc3339, storage, template,
+    user_disabled, user_not_found,
 };
 use crate::{
     domain::{
@@ -42,6 +42,8 @@ pub fn add_email_address(error: EmailAddressError, user_id: UserId, email: &Emai
 pub fn email_address(error: EmailAddressError, user_id: UserId, email: &EmailAddress) -> Status {
     match error {
         EmailAddressError::Refused(refusal) => refused(refusal, user_id, email),
+        EmailAddressError::Request(error) => request(&error),
+        EmailAddressError::MailLimit(reached) => mail_limit(reached),
         EmailAddressError::Template(error) => template(&error),
         EmailAddressError::Storage(error) => storage(&error),
     }

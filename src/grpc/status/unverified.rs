@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::{clock, invalid_request, storage, template, unknown_site};
+use super::{clock, invalid_request, mail_limit, request, storage, template, unknown_site};
 use crate::operations::{
     ListUnverifiedError, PurgeExpiredError, PurgeUnverifiedError, RemindUnverifiedError,
 };
@@ -43,6 +43,8 @@ pub fn purge_unverified(error: PurgeUnverifiedError) -> Status {
 pub fn remind_unverified(error: RemindUnverifiedError) -> Status {
     match error {
         RemindUnverifiedError::UnknownSite => unknown_site(SITE),
+        RemindUnverifiedError::Request(error) => request(&error),
+        RemindUnverifiedError::MailLimit(reached) => mail_limit(reached),
         RemindUnverifiedError::Template(error) => template(&error),
         RemindUnverifiedError::Storage(error) => storage(&error),
     }

@@ -5,7 +5,9 @@ use sqlx::{Executor, Postgres, Row as _, postgres::PgRow};
 
 use super::{
     PostgresRepository, Transaction, append_event, lock_user,
+    mail_counts::count_mail,
     outbox::insert_mail,
+    requests::remember,
     storage_error,
     verifications::{insert_verification_key, is_taken},
 };
@@ -17,7 +19,9 @@ use crate::{
             AddressRefusal, UserEmailAddress, refuse_addition, refuse_primary, refuse_removal,
         },
     },
-    repository::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange, StorageError},
+    repository::{
+        AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange, StorageError, VerificationKeyRefusal,
+    },
 };
 
 #[async_trait]
@@ -29,15 +33,21 @@ impl EmailAddresses for PostgresRepository {
     async fn add_email_address(
         &self,
         addition: &NewEmailAddress,
-    ) -> Result<Result<Vec<UserEmailAddress>, AddressRefusal>, StorageError> {
+    ) -> Result<Result<Vec<UserEmailAddress>, VerificationKeyRefusal>, StorageError> {
         let issue = &addition.issue;
         let mut transaction = self.begin("BEGIN").await?;
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(VerificationKeyRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(VerificationKeyRefusal::MailLimit(reached)));
+        }
         let Some((user, addresses)) = lock_addresses(&mut transaction, issue.user_id).await? else {
-            return Ok(Err(AddressRefusal::UserNotFound));
+            return Ok(Err(AddressRefusal::UserNotFound.into()));
         };
         let email_taken = is_taken(&mut transaction, issue).await?;
         if let Err(refusal) = refuse_addition(&user, &addresses, &issue.email, email_taken, addition.max) {
-            return Ok(Err(refusal));
+            return Ok(Err(refusal.into()));
         }
         sqlx::query(
             "INSERT INTO email_addresses (user_id, email, is_primary, create_time) VALUES ($1, $2, false, $3)",

@@ -5,12 +5,17 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::{
-    PostgresRepository, Transaction, page::List, storage_error, unverified::UnverifiedList, user,
-    user_columns,
+    PostgresRepository, Transaction,
+    mail_counts::{count_mails, take_back},
+    page::List,
+    storage_error,
+    unverified::UnverifiedList,
+    user, user_columns,
 };
 use crate::{
     domain::{
         mail::MailKind,
+        mail_limit::{MailCounter, MailLimitReached},
         page::{Page, PageKey, PageSize},
         policy,
         reminder::ReminderSelection,
@@ -100,10 +105,17 @@ impl Selections for PostgresRepository {
         &self,
         selection: &ReminderSelection,
         reminders: &[NewReminder],
-    ) -> Result<Vec<User>, StorageError> {
+        counters: &[MailCounter],
+    ) -> Result<Result<Vec<User>, MailLimitReached>, StorageError> {
+        let mut transaction = self.begin("BEGIN").await?;
+        // Before any user is locked: whoever holds a count may be waiting for one.
+        let room = match count_mails(&mut transaction, counters, reminders.len(), selection.now).await? {
+            Ok(room) => room,
+            Err(reached) => return Ok(Err(reached)),
+        };
+        let reminders = reminders.get(..room).unwrap_or_default();
         let list = SelectedList::to_remind(selection);
         let ids: Vec<_> = reminders.iter().map(|reminder| reminder.user_id).collect();
-        let mut transaction = self.begin("BEGIN").await?;
         let mut query = QueryBuilder::new("SELECT id FROM users WHERE ");
         list.push_still_selected(&mut query, &ids);
         query.push(" ORDER BY id FOR UPDATE SKIP LOCKED");
@@ -116,8 +128,9 @@ impl Selections for PostgresRepository {
         // A statement of its own sees the keys as they are under the locks.
         let due: Vec<_> = reminders.iter().filter(|reminder| locked.contains(&reminder.user_id.0)).collect();
         let reminded = queue(&mut transaction, selection, &due).await?;
+        take_back(&mut transaction, counters, room - reminded.len(), selection.now).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(reminded)
+        Ok(Ok(reminded))
     }
 }
 

@@ -1,5 +1,7 @@
 //! How many mails were asked for.
 
+use std::slice;
+
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Row as _, Sqlite, Transaction};
 
@@ -65,4 +67,60 @@ pub(super) async fn count_mail(
             .map_err(storage_error)?;
     }
     Ok(Ok(()))
+}
+
+/// Adds up to so many mails to each counter, to all the same number, and says how many; a refusal if it is none.
+pub(super) async fn count_mails(
+    transaction: &mut Transaction<'_, Sqlite>,
+    counters: &[MailCounter],
+    mails: usize,
+    now: Timestamp,
+) -> Result<Result<usize, MailLimitReached>, StorageError> {
+    let mut room = mails;
+    for (place, counter) in counters.iter().enumerate() {
+        for counted in 0..room {
+            let Err(reached) = count_mail(transaction, slice::from_ref(counter), now).await? else {
+                continue;
+            };
+            if counted == 0 {
+                return Ok(Err(reached));
+            }
+            let before = counters.get(..place).unwrap_or_default();
+            take_back(transaction, before, room - counted, now).await?;
+            room = counted;
+            break;
+        }
+    }
+    Ok(Ok(room))
+}
+
+/// Takes mails from each counter that the transaction itself has added.
+pub(super) async fn take_back(
+    transaction: &mut Transaction<'_, Sqlite>,
+    counters: &[MailCounter],
+    mails: usize,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    if mails == 0 {
+        return Ok(());
+    }
+    let mails = i64::try_from(mails).unwrap_or(i64::MAX);
+    for counter in counters {
+        // A row never counts nothing: it goes.
+        for statement in [
+            "DELETE FROM mail_counts WHERE counter = $1 AND shard = $2 AND start_time = $3 AND count = $4",
+            "UPDATE mail_counts SET count = count - $4
+             WHERE counter = $1 AND shard = $2 AND start_time = $3 AND count > $4",
+        ] {
+            sqlx::query(statement)
+                .bind(counter.macs.first().map(|mac| mac.0.to_vec()))
+                .bind(counter.shard)
+                .bind(span_of(now).timestamp_micros())
+                .bind(mails)
+                .execute(&mut **transaction)
+                .await
+                .map_err(storage_error)?;
+        }
+    }
+    Ok(())
 }

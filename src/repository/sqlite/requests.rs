@@ -12,7 +12,7 @@ use crate::{
         site::SiteId,
         user::UserId,
     },
-    repository::{MailCount, RequestRecord, Requests, StorageError},
+    repository::{MailCount, RemindCount, RequestRecord, Requests, StorageError},
 };
 
 #[async_trait]
@@ -20,7 +20,7 @@ impl Requests for SqliteRepository {
     async fn find_request(&self, key: &RequestKey) -> Result<Option<RequestRecord>, StorageError> {
         sqlx::query(
             "SELECT caller, request_id, fields_mac, create_time, user_id, expire_time, site, mails_delivered,
-                 last_mail_state
+                 last_mail_state, remind_count, remind_more
              FROM requests WHERE caller = $1 AND request_id = $2",
         )
         .bind(&key.caller)
@@ -31,6 +31,13 @@ impl Requests for SqliteRepository {
         .as_ref()
         .map(record)
         .transpose()
+    }
+
+    async fn remember_request(&self, record: &RequestRecord) -> Result<bool, StorageError> {
+        let mut transaction = self.begin().await?;
+        let is_new = remember(&mut transaction, Some(record)).await?;
+        transaction.commit().await.map_err(storage_error)?;
+        Ok(is_new)
     }
 
     async fn forget_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StorageError> {
@@ -55,6 +62,8 @@ fn record(row: &SqliteRow) -> Result<RequestRecord, StorageError> {
     let site: Option<&str> = row.try_get("site").map_err(storage_error)?;
     let delivered: Option<i32> = row.try_get("mails_delivered").map_err(storage_error)?;
     let last_state: Option<&str> = row.try_get("last_mail_state").map_err(storage_error)?;
+    let reminded: Option<i32> = row.try_get("remind_count").map_err(storage_error)?;
+    let more: Option<bool> = row.try_get("remind_more").map_err(storage_error)?;
     let site = site.map(|site| SiteId::parse(site).map_err(|_| StorageError::Corrupt("a request's site")));
     Ok(RequestRecord {
         key: RequestKey {
@@ -67,6 +76,7 @@ fn record(row: &SqliteRow) -> Result<RequestRecord, StorageError> {
         expire_time: optional_instant(row, "expire_time")?,
         site: site.transpose()?,
         mails: delivered.map(|delivered| MailCount::read(delivered.into(), last_state)).transpose()?,
+        reminders: reminded.zip(more).map(|(count, more)| RemindCount { count: count.unsigned_abs(), more }),
     })
 }
 
@@ -78,8 +88,8 @@ pub(super) async fn remember(
     let Some(record) = request else { return Ok(true) };
     let inserted = sqlx::query(
         "INSERT INTO requests (caller, request_id, fields_mac, create_time, user_id, expire_time, site,
-             mails_delivered, last_mail_state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+             mails_delivered, last_mail_state, remind_count, remind_more)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
     )
     .bind(&record.key.caller)
     .bind(record.key.id.0)
@@ -90,6 +100,8 @@ pub(super) async fn remember(
     .bind(record.site.as_ref().map(SiteId::as_str))
     .bind(record.mails.map(|mails| i32::try_from(mails.delivered).unwrap_or(i32::MAX)))
     .bind(record.mails.and_then(|mails| mails.last_state).map(MailState::as_str))
+    .bind(record.reminders.map(|reminders| i32::try_from(reminders.count).unwrap_or(i32::MAX)))
+    .bind(record.reminders.map(|reminders| reminders.more))
     .execute(&mut **transaction)
     .await
     .map_err(storage_error)?;

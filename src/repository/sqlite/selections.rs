@@ -4,12 +4,18 @@ use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::{
-    SqliteRepository, append_event, keys::insert_key, page::List, storage_error, unverified::UnverifiedList,
+    SqliteRepository, append_event,
+    keys::insert_key,
+    mail_counts::{count_mails, take_back},
+    page::List,
+    storage_error,
+    unverified::UnverifiedList,
     user, user_columns,
 };
 use crate::{
     domain::{
         event::EventKind,
+        mail_limit::{MailCounter, MailLimitReached},
         page::{Page, PageKey, PageSize},
         reminder::ReminderSelection,
         unverified::PurgeSelection,
@@ -83,16 +89,22 @@ impl Selections for SqliteRepository {
         &self,
         selection: &ReminderSelection,
         reminders: &[NewReminder],
-    ) -> Result<Vec<User>, StorageError> {
+        counters: &[MailCounter],
+    ) -> Result<Result<Vec<User>, MailLimitReached>, StorageError> {
         let mut transaction = self.begin().await?;
-        let mut reminders: Vec<_> = reminders.iter().collect();
+        let room = match count_mails(&mut transaction, counters, reminders.len(), selection.now).await? {
+            Ok(room) => room,
+            Err(reached) => return Ok(Err(reached)),
+        };
+        let mut reminders: Vec<_> = reminders.iter().take(room).collect();
         reminders.sort_by_key(|reminder| reminder.user_id);
         let mut reminded = Vec::new();
         for reminder in reminders {
             reminded.extend(queue(&mut transaction, selection, reminder).await?);
         }
+        take_back(&mut transaction, counters, room - reminded.len(), selection.now).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(reminded)
+        Ok(Ok(reminded))
     }
 }
 

@@ -8,7 +8,9 @@ use super::{
     SqliteRepository, append_event,
     email_addresses::{commit, lock_addresses},
     instant,
+    mail_counts::count_mail,
     outbox::insert_mail,
+    requests::remember,
     storage_error,
 };
 use crate::{
@@ -21,7 +23,8 @@ use crate::{
         },
     },
     repository::{
-        StorageError, Verification, VerificationKeyIssue, Verifications, VerifiedAddress, VerifyRefusal,
+        StorageError, Verification, VerificationKeyIssue, VerificationKeyRefusal, Verifications,
+        VerifiedAddress, VerifyRefusal,
     },
 };
 
@@ -30,14 +33,20 @@ impl Verifications for SqliteRepository {
     async fn issue_verification_key(
         &self,
         issue: &VerificationKeyIssue,
-    ) -> Result<Result<Vec<UserEmailAddress>, AddressRefusal>, StorageError> {
+    ) -> Result<Result<Vec<UserEmailAddress>, VerificationKeyRefusal>, StorageError> {
         let mut transaction = self.begin().await?;
+        if !remember(&mut transaction, issue.request.as_ref()).await? {
+            return Ok(Err(VerificationKeyRefusal::RequestDone));
+        }
+        if let Err(reached) = count_mail(&mut transaction, &issue.counters, issue.now).await? {
+            return Ok(Err(VerificationKeyRefusal::MailLimit(reached)));
+        }
         let Some((user, addresses)) = lock_addresses(&mut transaction, issue.user_id).await? else {
-            return Ok(Err(AddressRefusal::UserNotFound));
+            return Ok(Err(AddressRefusal::UserNotFound.into()));
         };
         let email_taken = is_taken(&mut transaction, issue).await?;
         if let Err(refusal) = refuse_issue(&user, &addresses, &issue.email, email_taken) {
-            return Ok(Err(refusal));
+            return Ok(Err(refusal.into()));
         }
         insert_verification_key(&mut transaction, issue).await?;
         commit(transaction, user.id).await.map(Ok)

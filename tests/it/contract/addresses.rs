@@ -33,6 +33,8 @@ pub fn key_for(user: &User, address: &str, now: Timestamp) -> VerificationKeyIss
         expire_time,
         mail: NewMail { kind: MailKind::EmailVerification, ..mail(expire_time) },
         now,
+        request: None,
+        counters: Vec::new(),
     }
 }
 
@@ -172,16 +174,20 @@ pub async fn u8_what_cannot_be_added_is_refused_and_nothing_changes(store: Store
         ("bob@example.com", AddressRefusal::EmailTaken),
         ("verified@example.com", AddressRefusal::EmailTaken),
     ] {
-        assert_eq!(refused!(store, add_email_address(addition(&alice, address, now))), because, "{address}");
+        assert_eq!(
+            refused!(store, add_email_address(addition(&alice, address, now))),
+            because.into(),
+            "{address}"
+        );
     }
     let mut third = addition(&alice, "third@example.com", now);
     third.max = max(2);
-    assert_eq!(refused!(store, add_email_address(third)), AddressRefusal::TooMany);
+    assert_eq!(refused!(store, add_email_address(third)), AddressRefusal::TooMany.into());
     let of_nobody = addition(&nobody(), "new@example.com", now);
-    assert_eq!(refused!(store, add_email_address(of_nobody)), AddressRefusal::UserNotFound);
+    assert_eq!(refused!(store, add_email_address(of_nobody)), AddressRefusal::UserNotFound.into());
     store.disable_user(alice.id, now).await.unwrap().unwrap();
     let disabled = addition(&alice, "new@example.com", now);
-    assert_eq!(refused!(store, add_email_address(disabled)), AddressRefusal::UserDisabled);
+    assert_eq!(refused!(store, add_email_address(disabled)), AddressRefusal::UserDisabled.into());
 }
 
 pub async fn u8_an_addition_that_fails_midway_leaves_nothing(store: Store) {

@@ -62,8 +62,8 @@ pub async fn x18_a_purge_of_the_selected_and_reminders_never_wait_for_whom_someb
     let holder = hold(&store, &alice).await;
     let reminders = [reminder(&alice, now), reminder(&bob, now)];
     let selection = anybody(now);
-    let remind = timeout(PATIENCE, store.remind(&selection, &reminders));
-    let reminded = remind.await.expect("a reminder does not wait").unwrap();
+    let remind = timeout(PATIENCE, store.remind(&selection, &reminders, &[]));
+    let reminded = remind.await.expect("a reminder does not wait").unwrap().unwrap();
     assert_eq!(reminded.into_iter().map(|user| user.id).collect::<Vec<_>>(), [bob.id]);
     let filter = UnverifiedFilter { created_after: Some(start()), ..UnverifiedFilter::default() };
     let (selection, ids) = (PurgeSelection { filter, now }, [alice.id, bob.id]);

@@ -7,16 +7,20 @@ use vestibule::{
         Timestamp,
         mail_limit::{MailCounter, MailLimit, MailLimitReached, last_span_past},
         request::Mac,
+        user::User,
+        user_email_address::AddressRefusal,
     },
     repository::{
         CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue, KeyIssues, NewProfile,
-        NewRegistration, RegisterRefusal,
+        NewRegistration, RegisterRefusal, VerificationKeyRefusal,
     },
 };
 
 use super::{
+    addresses::{addition, key_for},
     people::{issue, mail, register, registration, registration_at, seconds, start, tick, window},
     purging::scope,
+    reminding::{anybody, reminder},
     store::Store,
 };
 
@@ -88,6 +92,68 @@ pub async fn what_is_refused_for_something_else_is_not_counted(store: Store) {
     let both = [address(2, 1), address(1, 1)];
     register_counted(&store, "carol", start(), &both).await.unwrap_err();
     assert_eq!(store.count("mail_counts").await, 1);
+}
+
+pub async fn an_address_is_added_and_its_key_sent_as_often_as_mails_may(store: Store) {
+    let (alice, _) = register(&store, "alice", "alice@example.com").await;
+    let adding = |address: &str, counters: &[MailCounter]| {
+        let mut addition = addition(&alice, address, start());
+        addition.issue.counters = counters.to_vec();
+        addition
+    };
+    let counters = [address(1, 2)];
+    store.add_email_address(&adding("second@example.com", &counters)).await.unwrap().unwrap();
+    let exists = store.add_email_address(&adding("second@example.com", &counters)).await.unwrap();
+    assert_eq!(exists, Err(AddressRefusal::Exists.into()), "and is not counted");
+    let mut sending = key_for(&alice, "second@example.com", start());
+    sending.counters = counters.to_vec();
+    store.issue_verification_key(&sending).await.unwrap().unwrap();
+    let before = store.contents().await;
+    let added = store.add_email_address(&adding("third@example.com", &counters)).await.unwrap();
+    assert!(matches!(added, Err(VerificationKeyRefusal::MailLimit(_))), "{added:?}");
+    let sent = store.issue_verification_key(&sending).await.unwrap();
+    assert!(matches!(sent, Err(VerificationKeyRefusal::MailLimit(_))), "{sent:?}");
+    assert_eq!(store.contents().await, before);
+    store.add_email_address(&adding("third@example.com", &[address(2, 1)])).await.unwrap().unwrap();
+}
+
+/// The sum of each count.
+async fn sums(store: &Store) -> Vec<String> {
+    let sums = "SELECT CAST(sum(count) AS text) FROM mail_counts GROUP BY counter ORDER BY min(count)";
+    store.texts(sums).await
+}
+
+pub async fn as_many_are_reminded_as_may_and_only_they_are_counted(store: Store) {
+    let mut users = Vec::new();
+    for name in ["alice", "bob", "carol", "dora", "eve"] {
+        users.push(register(&store, name, &format!("{name}@example.com")).await.0);
+    }
+    let now = start() + window();
+    let limits = |caller, total| {
+        [(MailLimit::Caller, caller, 1), (MailLimit::Total, total, 2)]
+            .map(|(limit, most, mac)| MailCounter::new(limit, most, vec![Mac([mac; 32])], 0))
+    };
+    let remind = async |users: &[User], counters: &[MailCounter]| {
+        let reminders: Vec<_> = users.iter().map(|user| reminder(user, now)).collect();
+        let reminded = store.remind(&anybody(now), &reminders, counters).await.unwrap();
+        reminded.map(|users| users.iter().map(|user| user.username.clone()).collect::<Vec<_>>())
+    };
+    // Alice is not due any more.
+    assert_eq!(remind(&users[..1], &[]).await.unwrap(), ["alice"]);
+    assert_eq!(remind(&users[..1], &limits(9, 9)).await.unwrap(), [""; 0]);
+    assert_eq!(store.count("mail_counts").await, 0);
+    assert_eq!(remind(&users[..2], &limits(9, 9)).await.unwrap(), ["bob"]);
+    assert_eq!(sums(&store).await, ["1", "1"]);
+    // Of three there is room for one, by whichever limit.
+    assert_eq!(remind(&users[2..], &limits(9, 2)).await.unwrap(), ["carol"]);
+    assert_eq!(sums(&store).await, ["2", "2"]);
+    assert_eq!(remind(&users[3..], &limits(3, 9)).await.unwrap(), ["dora"]);
+    assert_eq!(sums(&store).await, ["3", "3"]);
+    let before = store.contents().await;
+    for (limits, limit) in [(limits(3, 9), MailLimit::Caller), (limits(9, 3), MailLimit::Total)] {
+        assert_eq!(remind(&users[4..], &limits).await.unwrap_err().limit, limit);
+        assert_eq!(store.contents().await, before);
+    }
 }
 
 pub async fn a_mail_is_counted_for_an_hour_and_told_until_when(store: Store) {

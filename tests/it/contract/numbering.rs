@@ -5,13 +5,19 @@ use std::{future::Future, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 use vestibule::{
-    domain::mail::Settlement,
-    repository::{Numbered, StorageError},
+    domain::{
+        mail::{MailFilter, Settlement},
+        page::PageSize,
+        unverified::{PurgeSelection, UnverifiedFilter},
+    },
+    repository::{Numbered, StorageError, Verification},
 };
 
 use super::{
+    addresses::{add, change},
     event_log::{append, number, read},
-    people::{activation, register, registration_at, seconds, start, unique_id, window},
+    people::{activation, register, register_active, registration_at, seconds, start, unique_id, window},
+    reminding::{anybody, reminder},
     store::Store,
 };
 
@@ -95,6 +101,23 @@ where
     assert!(last_id(store).await > before, "{what} appends no event");
 }
 
+/// Holds a user, and expects that an act which waits for nobody draws no id for them until it can have them.
+async fn passes_over<F>(store: &Store, user: Uuid, what: &str, act: impl Fn(Store) -> F)
+where
+    F: Future<Output = Result<usize, StorageError>>,
+{
+    let before = last_id(store).await;
+    let mut holder = store.postgres().begin().await.unwrap();
+    let lock = sqlx::query("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE").bind(user);
+    lock.execute(&mut *holder).await.unwrap();
+    let done = timeout(PATIENCE, act(store.clone())).await.unwrap_or_else(|_| panic!("{what} waits"));
+    assert_eq!(done.unwrap(), 0, "{what}");
+    assert_eq!(last_id(store).await, before, "{what} draws an id before it holds the user");
+    holder.commit().await.unwrap();
+    assert_eq!(act(store.clone()).await.unwrap(), 1, "{what}");
+    assert!(last_id(store).await > before, "{what} appends no event");
+}
+
 pub async fn x20_no_act_appends_an_event_before_it_holds_the_user(store: Store) {
     let now = start() + seconds(1);
     let (alice, key) = register(&store, "alice", "alice@example.com").await;
@@ -125,6 +148,44 @@ pub async fn x20_no_act_appends_an_event_before_it_holds_the_user(store: Store) 
     waits(&store, carol.id.0, "giving way", |store| async move {
         let late = registration_at("carol", "new@example.com", start() + window());
         Ok(store.register(&late).await?.is_ok())
+    })
+    .await;
+}
+
+pub async fn x20_no_act_on_an_address_or_a_mail_appends_an_event_before_it_holds_the_user(store: Store) {
+    let now = start() + seconds(2);
+    let (alice, _) = register_active(&store, "alice", "alice@example.com").await;
+    let digest = add(&store, &alice, "second@example.com").await;
+    waits(&store, alice.id.0, "verifying an address", |store| async move {
+        Ok(store.verify_email_address(&Verification { digest, now }).await?.is_ok())
+    })
+    .await;
+    let change = change(&alice, "second@example.com", now);
+    waits(&store, alice.id.0, "changing the primary address", |store| async move {
+        Ok(store.set_primary_email_address(&change).await?.is_ok())
+    })
+    .await;
+    let (bob, _) = register(&store, "bob", "bob@example.com").await;
+    let of_bob = MailFilter { user_id: Some(bob.id), ..MailFilter::default() };
+    let mail_id = store.list_mails(&of_bob, PageSize::at_most(1), None).await.unwrap().items[0].id;
+    waits(&store, bob.id.0, "discarding a mail", |store| async move {
+        Ok(store.discard_mail(mail_id, now).await?.is_ok())
+    })
+    .await;
+}
+
+pub async fn x20_no_act_on_a_selection_appends_an_event_before_it_holds_the_user(store: Store) {
+    let (alice, _) = register(&store, "alice", "alice@example.com").await;
+    let now = start() + window();
+    passes_over(&store, alice.id.0, "reminding", |store| {
+        let reminders = [reminder(&alice, now)];
+        async move { Ok(store.remind(&anybody(now), &reminders, &[]).await?.unwrap().len()) }
+    })
+    .await;
+    let (id, filter) = (alice.id, UnverifiedFilter { created_after: Some(start()), ..Default::default() });
+    passes_over(&store, id.0, "purging the selected", |store| {
+        let selection = PurgeSelection { filter: filter.clone(), now };
+        async move { Ok(store.purge_selected(&selection, &[id]).await?.len()) }
     })
     .await;
 }

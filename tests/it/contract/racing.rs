@@ -319,7 +319,7 @@ pub async fn u6_several_replicas_remind_at_once_and_nobody_twice(store: Store) {
             let mut reminded = Vec::new();
             for batch in users.chunks(7) {
                 let reminders: Vec<_> = batch.iter().map(|user| reminder(user, now)).collect();
-                let done = replica.remind(&anybody(now), &reminders).await.unwrap();
+                let done = replica.remind(&anybody(now), &reminders, &[]).await.unwrap().unwrap();
                 reminded.extend(done.into_iter().map(|user| user.id));
             }
             replica.close().await;

@@ -59,7 +59,7 @@ fn rung(user: &User, now: Timestamp) -> NewReminder {
 }
 
 async fn remind(store: &Store, selection: &ReminderSelection, reminder: &NewReminder) -> Option<User> {
-    store.remind(selection, std::slice::from_ref(reminder)).await.unwrap().pop()
+    store.remind(selection, std::slice::from_ref(reminder), &[]).await.unwrap().unwrap().pop()
 }
 
 /// Counts, lists and reminds by one predicate.
@@ -215,7 +215,7 @@ pub async fn u6_a_reminder_that_fails_midway_leaves_nothing(store: Store) {
     let (bob, taken) = register(&store, "bob", "bob@example.com").await;
     let before = store.contents().await;
     let same_key = NewReminder { digest: taken, ..reminder(&alice, then()) };
-    store.remind(&anybody(then()), &[reminder(&bob, then()), same_key]).await.unwrap_err();
+    store.remind(&anybody(then()), &[reminder(&bob, then()), same_key], &[]).await.unwrap_err();
     assert_eq!(store.contents().await, before);
 }
 

@@ -8,14 +8,17 @@ use vestibule::{
         mail::MailState,
         request::{Mac, RequestId, RequestKey},
         site::SiteId,
+        user_email_address::AddressRefusal,
     },
     repository::{
         CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue, KeyIssues, MailCount, NewProfile,
-        NewRegistration, RegisterRefusal, RequestRecord,
+        NewRegistration, RegisterRefusal, RemindCount, RequestRecord, VerificationKeyIssue,
+        VerificationKeyRefusal,
     },
 };
 
 use super::{
+    addresses::{addition, key_for},
     people::{issue, mail, register, registration, registration_at, seconds, start, tick, unique_id, window},
     purging::scope,
     store::Store,
@@ -31,6 +34,7 @@ fn record(caller: &str) -> RequestRecord {
         expire_time: None,
         site: None,
         mails: None,
+        reminders: None,
     }
 }
 
@@ -134,6 +138,53 @@ pub async fn x10_a_key_is_issued_and_a_profile_created_once(store: Store) {
     }
     // That of the registration, and one for each request.
     assert_eq!(store.count("mails").await, 4);
+}
+
+pub async fn x10_an_address_is_added_and_its_key_sent_once(store: Store) {
+    let (alice, _) = register(&store, "alice", "alice@example.com").await;
+    let (first, second) = (record(""), record("shop"));
+    let with = |issue: VerificationKeyIssue, record: &RequestRecord| VerificationKeyIssue {
+        request: Some(record.clone()),
+        ..issue
+    };
+    let adding = |record: &RequestRecord| {
+        let mut addition = addition(&alice, "second@example.com", start());
+        addition.issue = with(addition.issue, record);
+        addition
+    };
+    let sending = |record: &RequestRecord| with(key_for(&alice, "second@example.com", start()), record);
+    store.add_email_address(&adding(&first)).await.unwrap().unwrap();
+    store.issue_verification_key(&sending(&second)).await.unwrap().unwrap();
+    assert_remembered(&store, &first).await;
+    assert_remembered(&store, &second).await;
+    let before = store.contents().await;
+    for done in [&first, &second] {
+        let added = store.add_email_address(&adding(done)).await.unwrap();
+        assert_eq!(added, Err(VerificationKeyRefusal::RequestDone));
+        let sent = store.issue_verification_key(&sending(done)).await.unwrap();
+        assert_eq!(sent, Err(VerificationKeyRefusal::RequestDone));
+    }
+    // What is refused for something else leaves no record.
+    let third = record("");
+    let refusal = store.add_email_address(&adding(&third)).await.unwrap().unwrap_err();
+    assert_eq!(refusal, AddressRefusal::Exists.into());
+    let primary = with(key_for(&alice, "alice@example.com", start()), &third);
+    let refusal = store.issue_verification_key(&primary).await.unwrap().unwrap_err();
+    assert_eq!(refusal, AddressRefusal::UserPending.into());
+    assert_eq!(store.contents().await, before);
+}
+
+pub async fn x10_what_several_acts_have_done_is_remembered_once(store: Store) {
+    for (count, more) in [(0, false), (70, true)] {
+        let reminders = Some(RemindCount { count, more });
+        let record = RequestRecord { reminders, ..record("") };
+        assert!(store.remember_request(&record).await.unwrap());
+        let other =
+            RequestRecord { reminders: Some(RemindCount { count: 9, more: !more }), ..record.clone() };
+        assert!(!store.remember_request(&other).await.unwrap());
+        assert_remembered(&store, &record).await;
+    }
+    assert_eq!(store.count("requests").await, 2);
 }
 
 pub async fn x23_keys_for_several_users_pass_over_whoever_can_have_none(store: Store) {

@@ -178,11 +178,11 @@ pub async fn u8_no_key_is_issued_for_what_cannot_be_verified_by_it(store: Store)
         ),
     ] {
         let refusal = refused!(store, issue_verification_key(key_for(user, address, now)));
-        assert_eq!(refusal, because, "{address}");
+        assert_eq!(refusal, because.into(), "{address}");
     }
     store.disable_user(alice.id, now).await.unwrap().unwrap();
     let refusal = refused!(store, issue_verification_key(key_for(&alice, "shared@example.com", now)));
-    assert_eq!(refusal, AddressRefusal::UserDisabled);
+    assert_eq!(refusal, AddressRefusal::UserDisabled.into());
 }
 
 pub async fn u8_an_issue_that_fails_midway_leaves_nothing_and_kills_no_key(store: Store) {

@@ -80,8 +80,12 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "EnableUser" => (encode(EnableUserRequest { user_id }), nobody()),
         "DeleteUser" => (encode(DeleteUserRequest { user_id }), nobody()),
         "ListEmailAddresses" => (encode(ListEmailAddressesRequest { user_id }), nobody()),
-        "AddEmailAddress" => (encode(AddEmailAddressRequest { user_id, email }), nobody()),
-        "SendVerificationEmail" => (encode(SendVerificationEmailRequest { user_id, email }), nobody()),
+        "AddEmailAddress" => {
+            (encode(AddEmailAddressRequest { user_id, email, ..Default::default() }), nobody())
+        }
+        "SendVerificationEmail" => {
+            (encode(SendVerificationEmailRequest { user_id, email, ..Default::default() }), nobody())
+        }
         "VerifyEmailAddress" => (encode(VerifyEmailAddressRequest { key: activation_key }), no_key()),
         "SetPrimaryEmailAddress" => (encode(SetPrimaryEmailAddressRequest { user_id, email }), nobody()),
         "RemoveEmailAddress" => (encode(RemoveEmailAddressRequest { user_id, email }), nobody()),

@@ -162,8 +162,11 @@ pub async fn a_disposable_address_is_told_refused_or_passed_over(store: Store) {
 
     // Adding one is no way round.
     let user_id = journey.client.use_key(&created.activation_key).await.unwrap().id;
-    let adding =
-        |domain: &str| AddEmailAddressRequest { user_id: user_id.clone(), email: format!("dave@{domain}") };
+    let adding = |domain: &str| AddEmailAddressRequest {
+        user_id: user_id.clone(),
+        email: format!("dave@{domain}"),
+        ..Default::default()
+    };
     let refusal = journey.client.add_email_address(adding("b\u{fc}cher.example")).await;
     let details = refused(refusal, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(details.bad_request().unwrap().field_violations[0].field, "email");

@@ -169,18 +169,18 @@ impl Subject {
             }
             Step::RemindUnverified { filter, force, limit } => {
                 let filter = Some(self.filter(filter));
-                let request = RemindUnverifiedRequest { filter, force, limit };
+                let request = RemindUnverifiedRequest { filter, force, limit, ..Default::default() };
                 let reminded = client.remind_unverified(request).await?;
                 Ok(self.tally(&reminded.sample, reminded.remind_count, reminded.more))
             }
             Step::AddEmailAddress { user, email } => {
                 let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
-                let request = AddEmailAddressRequest { user_id, email };
+                let request = AddEmailAddressRequest { user_id, email, ..Default::default() };
                 Ok(addresses(client.add_email_address(request).await?.email_addresses))
             }
             Step::SendVerificationEmail { user, email } => {
                 let (user_id, email) = (user_id(user), EMAILS[email].to_owned());
-                let request = SendVerificationEmailRequest { user_id, email };
+                let request = SendVerificationEmailRequest { user_id, email, ..Default::default() };
                 Ok(addresses(client.send_verification_email(request).await?.email_addresses))
             }
             Step::VerifyEmailAddress { key: number } => {

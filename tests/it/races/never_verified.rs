@@ -56,7 +56,8 @@ impl Act {
             Self::Remind => {
                 let filter =
                     UnverifiedFilter { username_prefix: name, expired: Some(true), ..Default::default() };
-                let request = RemindUnverifiedRequest { filter: Some(filter), force: true, limit: 0 };
+                let request =
+                    RemindUnverifiedRequest { filter: Some(filter), force: true, ..Default::default() };
                 let reminded = client.remind_unverified(request).await?.remind_count;
                 return Ok(if reminded == 1 { Effect::Saved } else { Effect::TooLate });
             }

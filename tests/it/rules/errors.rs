@@ -7,10 +7,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 use vestibule::grpc::proto::{
-    CreateInactiveUserRequest, CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest,
-    DisableUserRequest, GetUserRequest, ListUnverifiedRequest, PurgeExpiredRequest,
-    ReissueActivationKeyRequest, SendActivationEmailRequest, UnverifiedFilter, get_user_request,
-    send_activation_email_request,
+    AddEmailAddressRequest, CreateInactiveUserRequest, CreateRegistrationProfileRequest,
+    DeleteRegistrationProfileRequest, DisableUserRequest, GetUserRequest, ListUnverifiedRequest,
+    PurgeExpiredRequest, ReissueActivationKeyRequest, RemindUnverifiedRequest, SendActivationEmailRequest,
+    UnverifiedFilter, get_user_request, send_activation_email_request,
 };
 
 use super::start;
@@ -45,6 +45,12 @@ pub async fn every_wrong_field_is_named_at_once(store: Store) {
     };
     let wrong = fields(client.create_inactive_user(all_wrong).await, "INVALID_REQUEST");
     assert_eq!(wrong, ["username", "email", "password", "site", "locale", "request_id"]);
+    let wrong = AddEmailAddressRequest { request_id: "once".into(), ..Default::default() };
+    let wrong = fields(client.add_email_address(wrong).await, "INVALID_REQUEST");
+    assert_eq!(wrong, ["user_id", "email", "request_id"]);
+    let wrong = RemindUnverifiedRequest { limit: -1, request_id: "once".into(), ..Default::default() };
+    let wrong = fields(client.remind_unverified(wrong).await, "INVALID_REQUEST");
+    assert_eq!(wrong, ["limit", "request_id"]);
     for (username, email) in [("", "alice@example.com"), ("alice", "")] {
         let wrong =
             fields(client.create_inactive_user(registration(username, email)).await, "INVALID_REQUEST");

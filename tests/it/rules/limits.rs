@@ -3,17 +3,18 @@
 use chrono::Duration;
 use tonic::{Code, Status};
 use vestibule::{
+    clock::Clock as _,
     grpc::proto::{
-        CreateInactiveUserRequest, DeleteUserRequest, SendActivationEmailRequest,
+        CreateInactiveUserRequest, DeleteUserRequest, RemindUnverifiedRequest, SendActivationEmailRequest,
         send_activation_email_request::User as By,
     },
     random::{SystemRandom, uuid_v4},
 };
 
-use super::start;
+use super::{load, start};
 use crate::{
     contract::store::Store,
-    support::server::{Client, reason, refused},
+    support::server::{Client, reason, refused, wait_for_rows},
 };
 
 /// Registers somebody by mail.
@@ -75,6 +76,54 @@ pub async fn a_caller_and_all_together_are_limited_if_the_settings_say_so(store:
         let third = client.mail_to(By::Email("carol@example.com".into())).await;
         let details = refused(third, Code::ResourceExhausted, "RATE_LIMITED");
         assert_eq!(details.quota_failure().unwrap().violations[0].subject, setting);
+        server.stop().await;
+    }
+}
+
+pub async fn keys_for_an_address_are_limited_and_the_notice_of_another_primary_one_is_not(store: Store) {
+    let (server, client) = start(&store, "mail.limits.total_per_hour = 2").await;
+    let alice = client.register("alice", "alice@example.com").await;
+    let user_id = client.use_key(&alice.key).await.unwrap().id;
+    client.add(&user_id, "new@example.com").await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
+    let key = server.mails()[0].split_whitespace().find(|word| is_key(word)).unwrap().to_owned();
+    client.send_verification(&user_id, "new@example.com").await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 2).await;
+    let before = store.contents().await;
+    for refusal in [
+        client.send_verification(&user_id, "new@example.com").await,
+        client.add(&user_id, "third@example.com").await,
+    ] {
+        let details = refused(refusal, Code::ResourceExhausted, "RATE_LIMITED");
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, "mail.limits.total_per_hour");
+    }
+    assert_eq!(store.contents().await, before);
+    client.verify(&key).await.unwrap();
+    client.set_primary(&user_id, "new@example.com").await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED' AND kind = 'primary_email_changed'", 1).await;
+}
+
+fn is_key(word: &str) -> bool {
+    word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+pub async fn reminders_stop_where_the_caller_or_all_have_had_their_mails(store: Store) {
+    for setting in ["mail.limits.per_caller_per_hour", "mail.limits.total_per_hour"] {
+        store.execute("DELETE FROM mail_counts").await;
+        store.execute("DELETE FROM users").await;
+        let (server, client) = start(&store, &format!("{setting} = 70")).await;
+        let now = server.clock.now();
+        load(&store, 150, now, now + Duration::days(7)).await;
+        let remind = RemindUnverifiedRequest { force: true, ..Default::default() };
+        // A batch, and a part of one.
+        let reminded = client.remind_unverified(remind.clone()).await.unwrap();
+        assert_eq!((reminded.remind_count, reminded.more), (70, true));
+        let refusal = client.remind_unverified(remind.clone()).await;
+        let details = refused(refusal, Code::ResourceExhausted, "RATE_LIMITED");
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, setting);
+        server.clock.advance(Duration::minutes(70));
+        assert_eq!(client.remind_unverified(remind).await.unwrap().remind_count, 70);
+        assert_eq!(store.count("mails WHERE kind = 'reminder'").await, 140);
         server.stop().await;
     }
 }

@@ -21,7 +21,7 @@ fn purge(filter: UnverifiedFilter) -> PurgeUnverifiedRequest {
 }
 
 fn remind() -> RemindUnverifiedRequest {
-    RemindUnverifiedRequest { filter: None, force: true, limit: 0 }
+    RemindUnverifiedRequest { force: true, ..Default::default() }
 }
 
 fn expired(expired: bool) -> UnverifiedFilter {

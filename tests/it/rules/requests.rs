@@ -9,15 +9,16 @@ use vestibule::{
     clock::Clock as _,
     domain::Timestamp,
     grpc::proto::{
-        ActivateUserRequest, CreateInactiveUserRequest, CreateRegistrationProfileRequest,
-        DeleteRegistrationProfileRequest, DeleteUserRequest, SendActivationEmailRequest,
-        send_activation_email_request::User as By,
+        ActivateUserRequest, AddEmailAddressRequest, CreateInactiveUserRequest,
+        CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
+        RemindUnverifiedRequest, RemoveEmailAddressRequest, SendActivationEmailRequest,
+        SendVerificationEmailRequest, UnverifiedFilter, send_activation_email_request::User as By,
     },
     random::{SystemRandom, uuid_v4},
     sealing::Keyring,
 };
 
-use super::{start, tick};
+use super::{load, start, tick};
 use crate::{
     contract::store::Store,
     support::server::{TestServer, refused, wait_for_rows},
@@ -171,6 +172,101 @@ pub async fn x10_a_mail_is_sent_once_to_a_user_and_to_every_claim(store: Store) 
     wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 4).await;
     assert_eq!(client.create_registration_profile(profile).await.unwrap(), first);
     assert_eq!(store.count("mails").await, 4);
+}
+
+pub async fn x10_an_address_is_added_and_a_key_mailed_once(store: Store) {
+    let (_server, client) = start(&store, "").await;
+    let user_id = client.register("alice", "alice@example.com").await.id.to_string();
+    let adding = |email: &str, request_id: &str| AddEmailAddressRequest {
+        user_id: user_id.clone(),
+        email: email.into(),
+        request_id: request_id.into(),
+    };
+    let sending = |email: &str, request_id: &str| SendVerificationEmailRequest {
+        user_id: user_id.clone(),
+        email: email.into(),
+        request_id: request_id.into(),
+    };
+    let (first, second) = (id(), id());
+    let added = client.add_email_address(adding("new@EXAMPLE.com", &first)).await.unwrap();
+    assert_eq!(added.email_addresses.len(), 2);
+    let sent = client.send_verification_email(sending("new@example.com", &second)).await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 2).await;
+    let before = store.contents().await;
+    assert_eq!(client.add_email_address(adding("new@example.com", &first)).await.unwrap(), added);
+    assert_eq!(client.send_verification_email(sending("new@example.com", &second)).await.unwrap(), sent);
+    for (email, request_id) in [("other@example.com", &first), ("new@example.com", &second)] {
+        let refusal = client.add_email_address(adding(email, request_id)).await;
+        refused(refusal, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    }
+    for (email, request_id) in [("alice@example.com", &second), ("new@example.com", &first)] {
+        let refusal = client.send_verification_email(sending(email, request_id)).await;
+        refused(refusal, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    }
+    assert_eq!(store.contents().await, before);
+    // The addresses are told as they are now.
+    let removal = RemoveEmailAddressRequest { user_id: user_id.clone(), email: "new@example.com".into() };
+    client.remove_email_address(removal).await.unwrap();
+    let again = client.add_email_address(adding("new@example.com", &first)).await.unwrap();
+    assert_eq!(again.email_addresses.len(), 1);
+    client.delete_user(DeleteUserRequest { user_id: user_id.clone() }).await.unwrap();
+    let again = client.add_email_address(adding("new@example.com", &first)).await.unwrap();
+    assert_eq!(again.email_addresses, []);
+    let again = client.send_verification_email(sending("new@example.com", &second)).await.unwrap();
+    assert_eq!(again.email_addresses, []);
+}
+
+/// Reminders of a request of that id.
+fn remind(request_id: &str) -> RemindUnverifiedRequest {
+    RemindUnverifiedRequest { force: true, limit: 10, request_id: request_id.into(), ..Default::default() }
+}
+
+pub async fn x10_reminders_are_sent_once_and_answered_again_without_a_sample(store: Store) {
+    let (server, client) = start(&store, "").await;
+    let now = server.clock.now();
+    load(&store, 30, now, now + Duration::days(7)).await;
+    let request_id = id();
+    let first = client.remind_unverified(remind(&request_id)).await.unwrap();
+    assert_eq!((first.remind_count, first.sample.len(), first.more), (10, 10, true));
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED' AND kind = 'reminder'", 10).await;
+    let before = store.contents().await;
+    let again = client.remind_unverified(remind(&request_id)).await.unwrap();
+    assert_eq!((again.remind_count, again.sample.len(), again.more), (10, 0, true));
+    let filter = UnverifiedFilter { expired: Some(false), ..Default::default() };
+    for other in [
+        RemindUnverifiedRequest { force: false, ..remind(&request_id) },
+        RemindUnverifiedRequest { limit: 9, ..remind(&request_id) },
+        RemindUnverifiedRequest { filter: Some(filter), ..remind(&request_id) },
+    ] {
+        let refusal = client.remind_unverified(other).await;
+        refused(refusal, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    }
+    // What only counts and shows is not remembered.
+    let preview = RemindUnverifiedRequest { force: false, ..remind(&id()) };
+    for _ in 0..2 {
+        assert_eq!(client.remind_unverified(preview.clone()).await.unwrap().sample.len(), 10);
+    }
+    assert_eq!(store.contents().await, before);
+    let next = client.remind_unverified(remind(&preview.request_id)).await.unwrap();
+    assert_eq!((next.remind_count, next.more), (10, true));
+}
+
+pub async fn x10_reminders_asked_for_at_once_by_one_id_reach_everybody_once(store: Store) {
+    let (server, client) = start(&store, "").await;
+    let now = server.clock.now();
+    load(&store, 120, now, now + Duration::days(7)).await;
+    let request = RemindUnverifiedRequest { limit: 0, ..remind(&id()) };
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (client, request) = (client.clone(), request.clone());
+        calls.spawn(async move { client.remind_unverified(request).await.unwrap() });
+    }
+    let told: Vec<_> =
+        calls.join_all().await.iter().map(|answer| (answer.remind_count, answer.more)).collect();
+    assert!(told.iter().all(|answer| *answer == told[0]), "{told:?}");
+    assert_eq!(store.count("users WHERE reminder_count = 1").await, 120);
+    assert_eq!(store.count("mails WHERE kind = 'reminder'").await, 120);
+    assert_eq!(store.count("requests").await, 1);
 }
 
 pub async fn x10_a_request_is_remembered_for_a_day(store: Store) {

@@ -192,12 +192,19 @@ impl Client {
     /// Gives a user a further address.
     pub async fn add(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
         let (user_id, email) = (user_id.to_owned(), email.to_owned());
-        Ok(self.add_email_address(AddEmailAddressRequest { user_id, email }).await?.email_addresses)
+        Ok(self
+            .add_email_address(AddEmailAddressRequest { user_id, email, ..Default::default() })
+            .await?
+            .email_addresses)
     }
 
     /// Mails a further key to an address of a user.
     pub async fn send_verification(&self, user_id: &str, email: &str) -> Result<Vec<EmailAddress>, Status> {
-        let request = SendVerificationEmailRequest { user_id: user_id.to_owned(), email: email.to_owned() };
+        let request = SendVerificationEmailRequest {
+            user_id: user_id.to_owned(),
+            email: email.to_owned(),
+            ..Default::default()
+        };
         Ok(self.send_verification_email(request).await?.email_addresses)
     }
 
