@@ -98,6 +98,14 @@ impl MailCounter {
     }
 }
 
+/// What an address is counted as: spellings that mail servers commonly deliver to one mailbox, in other case or with a
+/// `+tag`, count as one. Whose address it is goes by the address itself.
+pub fn counted_address(address: &str) -> String {
+    let (local_part, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let mailbox = local_part.split('+').next().filter(|mailbox| !mailbox.is_empty()).unwrap_or(local_part);
+    format!("{}@{domain}", mailbox.to_lowercase())
+}
+
 /// The beginning of the span that a mail of `now` is counted in.
 pub fn span_of(now: Timestamp) -> Timestamp {
     now.duration_trunc(SPAN).unwrap_or(now)
@@ -126,6 +134,18 @@ mod tests {
             let counter = MailCounter::new(MailLimit::Address, 1, Vec::new(), 0);
             let free = now + counter.reached(at(span), at(now)).wait.num_seconds();
             assert!(!counts(free) && counts(free - 1), "{now}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_mailbox_are_counted_as_one() {
+        for spelling in ["bob@example.com", "BOB@example.com", "bob+1@example.com", "Bob+a+b@example.com"] {
+            assert_eq!(counted_address(spelling), "bob@example.com", "{spelling}");
+        }
+        for (address, counted) in
+            [("+1@example.com", "+1@example.com"), ("b.ob@example.com", "b.ob@example.com")]
+        {
+            assert_eq!(counted_address(address), counted);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 use super::{Invalid, password::Password};
@@ -54,10 +55,15 @@ impl PasswordPolicy {
         if password.text().chars().count() < min_length {
             return Err(Invalid::new(format!("must have at least {min_length} characters")));
         }
-        if COMMON.contains(Zeroizing::new(password.text().to_lowercase()).as_str()) {
+        let password = fold(password.text());
+        let mut characters = password.chars();
+        let first = characters.next();
+        if characters.all(|character| Some(character) == first) {
+            return Err(Invalid::new("must not be one character again and again"));
+        }
+        if COMMON.contains(password.as_str()) {
             return Err(Invalid::new("must not be one of the passwords that people choose most"));
         }
-        let password = fold(password.text());
         let local_part = email.split('@').next().unwrap_or_default();
         if [username, email, local_part].into_iter().any(|word| is_made_of(&password, &fold(word))) {
             return Err(Invalid::new(
@@ -73,15 +79,15 @@ impl PasswordPolicy {
     }
 }
 
-/// A text in lower case and without blanks: `The Shop` is `theshop`.
+/// A text in lower case, without blanks, and in the plain form of its characters (NFKC): `The Shop` is `theshop`, and so
+/// is one in full width.
 fn fold(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect())
+    Zeroizing::new(text.nfkc().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect())
 }
 
 /// Whether a password is a word, or a word with digits behind it.
 fn is_made_of(password: &str, word: &str) -> bool {
-    !word.is_empty()
-        && password.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    !word.is_empty() && password.strip_prefix(word).is_some_and(|rest| rest.chars().all(char::is_numeric))
 }
 
 #[cfg(test)]
@@ -96,7 +102,7 @@ mod tests {
     #[test]
     fn a_password_has_eight_code_points_or_fifteen_after_it_was_normalised() {
         for (profile, enough) in [(PasswordProfile::Default, 8), (PasswordProfile::Strict, 15)] {
-            for (piece, pieces) in [("x\u{e9}", 2), ("x\u{65}\u{301}", 2), ("\u{1f4a9}", 1)] {
+            for (piece, pieces) in [("x\u{e9}", 2), ("x\u{65}\u{301}", 2), ("\u{1f4a9}x", 2)] {
                 let text = |length: usize| piece.repeat(length.div_ceil(pieces));
                 let too_short = check(profile, &text((enough - 1) / pieces * pieces));
                 assert_eq!(too_short.unwrap_err().0, format!("must have at least {enough} characters"));
@@ -113,10 +119,33 @@ mod tests {
             assert!(check(PasswordProfile::Default, common).is_err(), "{common}");
             assert!(check(PasswordProfile::Default, &common.to_uppercase()).is_err(), "{common}");
         }
-        for text in ["password", "PassWord1", "qwertyuiop", "12345678", "iloveyou"] {
+        for text in [
+            "password",
+            "PassWord1",
+            "qwertyuiop",
+            "12345678",
+            "iloveyou",
+            " pass word",
+            "Password\u{a0}1",
+            "\u{ff50}\u{ff41}\u{ff53}\u{ff53}\u{ff57}\u{ff4f}\u{ff52}\u{ff44}",
+        ] {
             let refusal = check(PasswordProfile::Default, text).unwrap_err();
             assert_eq!(refusal.0, "must not be one of the passwords that people choose most", "{text}");
         }
+    }
+
+    #[test]
+    fn one_character_again_and_again_is_no_password() {
+        for text in [
+            "        ",
+            "aaaaaaaa",
+            "AaAaAaAa",
+            "\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}",
+        ] {
+            let refusal = check(PasswordProfile::Default, text).unwrap_err();
+            assert_eq!(refusal.0, "must not be one character again and again", "{text:?}");
+        }
+        assert_eq!(check(PasswordProfile::Default, "aaaaaaab"), Ok(()));
     }
 
     #[test]
@@ -127,6 +156,8 @@ mod tests {
             ("mirabellina", own),
             ("MIRABELLINA", own),
             ("Mirabellina2026", own),
+            ("mirabellina\u{662}\u{663}", own),
+            ("\u{ff2d}irabellina\u{ff11}", own),
             ("max.power", own),
             ("Max.Power99", own),
             ("Max.Power@Example.com", own),
@@ -154,7 +185,7 @@ mod tests {
 
     #[test]
     fn nothing_has_to_be_in_a_password() {
-        for text in ["correct horse", "zzyzxroad", "\u{3c0}\u{3c0}\u{3c0}\u{3c0}\u{3c0}\u{3c0}\u{3c0}\u{3c0}"]
+        for text in ["correct horse", "zzyzxroad", "\u{3c0}\u{3b1}\u{3c0}\u{3b1}\u{3b3}\u{3ac}\u{3bb}\u{3bf}"]
         {
             assert_eq!(check(PasswordProfile::Default, text), Ok(()), "{text}");
         }

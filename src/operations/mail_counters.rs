@@ -2,7 +2,7 @@
 
 use super::Vestibule;
 use crate::{
-    domain::mail_limit::{MailCounter, MailLimit},
+    domain::mail_limit::{MailCounter, MailLimit, counted_address},
     random,
 };
 
@@ -21,15 +21,24 @@ impl Vestibule {
     }
 
     /// The counters of asking for whatever mails an address has to get (X23). They have a count of their own: how full
-    /// the other is tells whether somebody has registered with the address.
+    /// that of the mails is tells whether somebody has registered with the address.
     pub(super) fn counters_of_asking(&self, address: &str, caller: &str) -> Vec<MailCounter> {
-        let asking = self.counter(MailLimit::Address, "askings by an address", address);
+        let asking = self.counter(MailLimit::Address, "askings by an address", &counted_address(address));
         asking.into_iter().chain(self.counters_of_caller(caller)).collect()
     }
 
-    /// The counter of a mail to an address alone, where the caller is counted already.
-    pub(super) fn counters_of_address(&self, address: &str) -> Vec<MailCounter> {
-        self.counter(MailLimit::Address, "mails to an address", address).into_iter().collect()
+    /// The counters of a mail to somebody who claims an address that was asked by, where the caller is counted already
+    /// (X23). They have a count of their own, too: in that of the other mails they would tell that there is a claim.
+    pub(super) fn counters_of_claim(&self, address: &str) -> Vec<MailCounter> {
+        let claim =
+            self.counter(MailLimit::Address, "mails to claims of an address", &counted_address(address));
+        claim.into_iter().collect()
+    }
+
+    /// The counter of a mail to an address alone.
+    fn counters_of_address(&self, address: &str) -> Vec<MailCounter> {
+        let mails = self.counter(MailLimit::Address, "mails to an address", &counted_address(address));
+        mails.into_iter().collect()
     }
 
     /// A counter, unless there is no such limit.

@@ -53,7 +53,7 @@ impl Vestibule {
         for user in self.repository.list_pending_claims(email, now, policy::MAX_CLAIMS_MAILED).await? {
             match self.further_key(&user, true, now) {
                 Ok((_, mut issue)) => {
-                    issue.counters = self.counters_of_address(email.as_str());
+                    issue.counters = self.counters_of_claim(email.as_str());
                     issues.push(issue);
                 }
                 Err(error @ (IssueKeyError::Template(_) | IssueKeyError::Storage(_))) => return Err(error),

@@ -2,9 +2,27 @@
 
 use vestibule::domain::user::UserState;
 
-use super::reference::{Address, Expected, Model, Purpose, Refusal, WINDOW};
+use super::{
+    Dice,
+    reference::{Address, Expected, Model, Purpose, Refusal, WINDOW},
+    step::EMAILS,
+};
 
 impl Model {
+    /// A verified address that is not its user's primary one, as a rule, if there is one.
+    pub(super) fn choose_verified(&self, dice: &Dice) -> Option<(usize, usize)> {
+        let verified: Vec<_> = self
+            .all_there()
+            .flat_map(|user| self.users[user].addresses.iter().skip(1).map(move |address| (user, address)))
+            .filter(|(_, address)| address.verified)
+            .collect();
+        if verified.is_empty() || dice.once_in(3) {
+            return None;
+        }
+        let (user, address) = verified[dice.below(verified.len())];
+        Some((user, EMAILS.iter().position(|email| *email == address.email)?))
+    }
+
     pub(super) fn add_address(
         &mut self,
         user: usize,

@@ -135,9 +135,9 @@ impl Model {
         Self { now, jumped: false, users: Vec::new(), keys: Vec::new(), met: BTreeSet::new() }
     }
 
-    /// No two calls come at the same instant: what is older is certain.
+    /// No two calls come in the same millisecond: who is older is certain, and so is the order of the ids.
     pub fn tick(&mut self) {
-        self.now += TimeDelta::microseconds(1);
+        self.now += TimeDelta::milliseconds(1);
     }
 
     /// Somebody who is there, as a rule; now and then somebody who has gone, or nobody.

@@ -144,7 +144,10 @@ impl Step {
             38..=41 => Self::AddEmailAddress { user, email },
             42..=43 => Self::SendVerificationEmail { user, email: known_email },
             44..=48 => Self::VerifyEmailAddress { key },
-            49..=50 => Self::SetPrimaryEmailAddress { user, email: known_email },
+            49..=50 => {
+                let (user, email) = model.choose_verified(dice).unwrap_or((user, known_email));
+                Self::SetPrimaryEmailAddress { user, email }
+            }
             51..=52 => Self::RemoveEmailAddress { user, email: known_email },
             _ => Self::MoveClock(span(dice)),
         }
@@ -174,7 +177,7 @@ fn span(dice: &Dice) -> TimeDelta {
         1 => TimeDelta::hours(25),
         2 => TimeDelta::days(3),
         // To the instant at which somebody who has just registered expires, but for a few ticks.
-        3 => TimeDelta::days(7) - TimeDelta::microseconds(4) + TimeDelta::microseconds(dice.below(4) as i64),
+        3 => TimeDelta::days(7) - TimeDelta::milliseconds(4) + TimeDelta::milliseconds(dice.below(4) as i64),
         _ => TimeDelta::days(8),
     };
     if dice.once_in(8) { -span } else { span }

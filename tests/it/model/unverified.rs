@@ -63,7 +63,11 @@ impl Model {
     ) -> Result<(), Refusal> {
         self.trust_clock()?;
         let sorted = |users: &mut Vec<usize>| {
-            users.sort_by_key(|user| self.users[*user].profile.map(|profile| profile.expire_time));
+            let key = |user: &usize| {
+                let user = &self.users[*user];
+                (user.profile.map(|profile| profile.expire_time), user.create_time)
+            };
+            users.sort_by_key(key);
         };
         let mut pending: Vec<_> =
             self.all_there().filter(|user| self.users[*user].is_purgeable(self.now)).collect();

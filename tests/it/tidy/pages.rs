@@ -107,7 +107,7 @@ fn the_page_of_settings_lists_every_key_with_its_default() {
     );
     notices(
         settings,
-        "src/config.rs",
+        "src/config/settings.rs",
         replacing("pub url: SecretString,", "pub url: SecretString,\n    pub more: Option<u32>,"),
         "database.more is documented nowhere",
     );
@@ -117,7 +117,7 @@ fn settings(house: &House) -> Problems {
     let defaults = Figment::from(Toml::string(house.text("config.default.toml")));
     let mut declared = Vec::new();
     flatten("", &defaults.extract::<Value>().expect("the defaults are TOML"), &mut declared);
-    let mut optional = optional_settings(house.text("src/config.rs"));
+    let mut optional = optional_settings(house.text("src/config/settings.rs"));
     let mut documented = Vec::new();
     for row in rows(house.text("docs/configuration.md"), "key") {
         let key = &code_spans(row[0]).concat();
