@@ -9,17 +9,16 @@ use super::{
 };
 
 impl Model {
-    /// A verified address that is not its user's primary one, as a rule, if there is one.
+    /// A verified address that is not the primary one of its user, mostly an active one, if there is one.
     pub(super) fn choose_verified(&self, dice: &Dice) -> Option<(usize, usize)> {
         let verified: Vec<_> = self
             .all_there()
             .flat_map(|user| self.users[user].addresses.iter().skip(1).map(move |address| (user, address)))
             .filter(|(_, address)| address.verified)
             .collect();
-        if verified.is_empty() || dice.once_in(3) {
-            return None;
-        }
-        let (user, address) = verified[dice.below(verified.len())];
+        let is_active = |(user, _): &&(usize, &Address)| self.users[*user].state == UserState::Active;
+        let active = verified.iter().find(is_active).filter(|_| !dice.once_in(4));
+        let (user, address) = *active.or_else(|| verified.first())?;
         Some((user, EMAILS.iter().position(|email| *email == address.email)?))
     }
 

@@ -144,7 +144,7 @@ impl Step {
             38..=41 => Self::AddEmailAddress { user, email },
             42..=43 => Self::SendVerificationEmail { user, email: known_email },
             44..=48 => Self::VerifyEmailAddress { key },
-            49..=50 => {
+            49..=50 | 54..=55 => {
                 let (user, email) = model.choose_verified(dice).unwrap_or((user, known_email));
                 Self::SetPrimaryEmailAddress { user, email }
             }
