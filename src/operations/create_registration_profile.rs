@@ -74,8 +74,6 @@ impl Vestibule {
         let mut mails = self.repository.count_activation_mails(user_id).await?;
         if send_email {
             mails.last_state = Some(MailState::Queued);
-        }
-        if send_email {
             issue.counters = self.counters_of_mail(&user.email, &call.caller);
         }
         issue.request = self.request_record(&once, now).map(|record| RequestRecord {

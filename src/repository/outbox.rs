@@ -9,6 +9,16 @@ use crate::domain::{
     mail::{ClaimedMail, MailId, Settlement, UnreadableMail},
 };
 
+/// Whose end an event tells of, in SQL that both stores understand: mails that carry an activation key, also one whose
+/// kind can't be read.
+macro_rules! carries_activation_key {
+    () => {
+        "kind NOT IN ('email_verification', 'primary_email_changed')"
+    };
+}
+
+pub(super) use carries_activation_key;
+
 /// What a worker has taken a lease on.
 #[derive(Debug, Default)]
 pub struct Claim {

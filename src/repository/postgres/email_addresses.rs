@@ -4,12 +4,8 @@ use async_trait::async_trait;
 use sqlx::{Executor, Postgres, Row as _, postgres::PgRow};
 
 use super::{
-    PostgresRepository, Transaction, append_event, lock_user,
-    mail_counts::count_mail,
-    outbox::insert_mail,
-    requests::remember,
-    storage_error,
-    verifications::{insert_verification_key, is_taken},
+    PostgresRepository, Transaction, append_event, keys::is_taken, lock_user, mail_counts::count_mail,
+    outbox::insert_mail, requests::remember, storage_error, verifications::insert_verification_key,
 };
 use crate::{
     domain::{
@@ -45,7 +41,7 @@ impl EmailAddresses for PostgresRepository {
         let Some((user, addresses)) = lock_addresses(&mut transaction, issue.user_id).await? else {
             return Ok(Err(AddressRefusal::UserNotFound.into()));
         };
-        let email_taken = is_taken(&mut transaction, issue).await?;
+        let email_taken = is_taken(&mut transaction, issue.email.as_str(), issue.user_id).await?;
         if let Err(refusal) = refuse_addition(&user, &addresses, &issue.email, email_taken, addition.max) {
             return Ok(Err(refusal.into()));
         }

@@ -2,7 +2,11 @@
 
 use super::{Transaction, lock_user, mail_counts::count_mail, outbox::insert_mail, storage_error};
 use crate::{
-    domain::{policy, profile::refuse_key, user::User},
+    domain::{
+        policy,
+        profile::refuse_key,
+        user::{User, UserId},
+    },
     repository::{IssueKeyRefusal, KeyIssue, KeyIssues, StorageError},
 };
 
@@ -55,20 +59,24 @@ async fn lock_receiver(
     if user.profile.is_none() {
         return Ok(Err(IssueKeyRefusal::ProfileNotFound));
     }
-    let email_taken = is_taken(transaction, &user).await?;
+    let email_taken = is_taken(transaction, &user.email, user.id).await?;
     match refuse_key(&user, email_taken, issue.now) {
         Ok(()) => Ok(Ok(user)),
         Err(refusal) => Ok(Err(IssueKeyRefusal::Key(refusal))),
     }
 }
 
-/// Whether another user has verified the user's primary address.
-pub(super) async fn is_taken(transaction: &mut Transaction, user: &User) -> Result<bool, StorageError> {
+/// Whether a user other than this one has verified the address.
+pub(super) async fn is_taken(
+    transaction: &mut Transaction,
+    email: &str,
+    user_id: UserId,
+) -> Result<bool, StorageError> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM verified_email_addresses WHERE email = $1 AND user_id <> $2)",
     )
-    .bind(&user.email)
-    .bind(user.id.0)
+    .bind(email)
+    .bind(user_id.0)
     .fetch_one(&mut **transaction)
     .await
     .map_err(storage_error)

@@ -11,7 +11,9 @@ use crate::{
         page::{Page, PageKey, PageSize},
         user::UserId,
     },
-    repository::{MailRefusal, Mails, StorageError, unverified::MAX_ROWS_EXAMINED},
+    repository::{
+        MailRefusal, Mails, StorageError, outbox::carries_activation_key, unverified::MAX_ROWS_EXAMINED,
+    },
 };
 
 /// The columns of `mails` that [`mail`] reads.
@@ -128,7 +130,9 @@ WITH concerned AS (
     RETURNING *
 ), new_event AS (
     INSERT INTO events (kind, create_time, user_id, mail_id)
-    SELECT 'activation_mail_failed', $2, user_id, id FROM discarded WHERE kind NOT IN ('email_verification', 'primary_email_changed')
+    SELECT 'activation_mail_failed', $2, user_id, id FROM discarded WHERE ",
+    carries_activation_key!(),
+    "
 )
 SELECT ",
     mail_columns!(),

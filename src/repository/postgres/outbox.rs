@@ -11,7 +11,7 @@ use crate::{
         mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
         user::UserId,
     },
-    repository::{Claim, Outbox, StorageError},
+    repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
 };
 
 #[async_trait]
@@ -101,7 +101,8 @@ impl Outbox for PostgresRepository {
 
 /// The user's row is held, so that every other act on the user comes wholly before or wholly after, and so do their
 /// events (X20).
-const FINISH: &str = "
+const FINISH: &str = concat!(
+    "
 WITH concerned AS (
     SELECT id FROM users WHERE id = (SELECT user_id FROM mails WHERE id = $1) FOR NO KEY UPDATE
 ), finished AS (
@@ -110,11 +111,13 @@ WITH concerned AS (
     WHERE id = $1 AND claim_token = $2 AND user_id IN (SELECT id FROM concerned)
     RETURNING id, user_id, kind
 ), new_event AS (
-    -- The others carry an activation key, also one whose kind can't be read.
     INSERT INTO events (kind, create_time, user_id, mail_id)
-    SELECT $6, $3, user_id, id FROM finished WHERE kind NOT IN ('email_verification', 'primary_email_changed')
+    SELECT $6, $3, user_id, id FROM finished WHERE ",
+    carries_activation_key!(),
+    "
 )
-SELECT id FROM finished";
+SELECT id FROM finished"
+);
 
 /// A mail, and since when it is due.
 fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {

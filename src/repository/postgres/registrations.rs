@@ -169,7 +169,7 @@ impl Registrations for PostgresRepository {
         if user.profile.is_some() && user.state == UserState::Pending {
             return Ok(Err(CreateProfileRefusal::ProfileExists));
         }
-        let email_taken = is_taken(&mut transaction, &user).await?;
+        let email_taken = is_taken(&mut transaction, &user.email, user.id).await?;
         if let Err(refusal) = refuse_key(&user, email_taken, issue.now) {
             return Ok(Err(CreateProfileRefusal::Key(refusal)));
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     PostgresRepository, Transaction, append_event,
     email_addresses::{commit, lock_addresses},
+    keys::is_taken,
     mail_counts::count_mail,
     outbox::insert_mail,
     requests::remember,
@@ -43,7 +44,7 @@ impl Verifications for PostgresRepository {
         let Some((user, addresses)) = lock_addresses(&mut transaction, issue.user_id).await? else {
             return Ok(Err(AddressRefusal::UserNotFound.into()));
         };
-        let email_taken = is_taken(&mut transaction, issue).await?;
+        let email_taken = is_taken(&mut transaction, issue.email.as_str(), issue.user_id).await?;
         if let Err(refusal) = refuse_issue(&user, &addresses, &issue.email, email_taken) {
             return Ok(Err(refusal.into()));
         }
@@ -115,21 +116,6 @@ impl Verifications for PostgresRepository {
         let addresses = commit(transaction, user_id).await?;
         Ok(Ok(VerifiedAddress { user_id, email, addresses }))
     }
-}
-
-/// Whether another user has verified the address of a key.
-pub(super) async fn is_taken(
-    transaction: &mut Transaction,
-    issue: &VerificationKeyIssue,
-) -> Result<bool, StorageError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM verified_email_addresses WHERE email = $1 AND user_id <> $2)",
-    )
-    .bind(issue.email.as_str())
-    .bind(issue.user_id.0)
-    .fetch_one(&mut **transaction)
-    .await
-    .map_err(storage_error)
 }
 
 /// Adds a key to an address of a user whose row is locked, drops the keys beyond the newest (X15), and queues the mail.

@@ -4,13 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Executor, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
-    SqliteRepository, append_event, instant, lock_user,
-    mail_counts::count_mail,
-    optional_instant,
-    outbox::insert_mail,
-    requests::remember,
-    storage_error,
-    verifications::{insert_verification_key, is_taken},
+    SqliteRepository, append_event, instant, keys::is_taken, lock_user, mail_counts::count_mail,
+    optional_instant, outbox::insert_mail, requests::remember, storage_error,
+    verifications::insert_verification_key,
 };
 use crate::{
     domain::{
@@ -46,7 +42,7 @@ impl EmailAddresses for SqliteRepository {
         let Some((user, addresses)) = lock_addresses(&mut transaction, issue.user_id).await? else {
             return Ok(Err(AddressRefusal::UserNotFound.into()));
         };
-        let email_taken = is_taken(&mut transaction, issue).await?;
+        let email_taken = is_taken(&mut transaction, issue.email.as_str(), issue.user_id).await?;
         if let Err(refusal) = refuse_addition(&user, &addresses, &issue.email, email_taken, addition.max) {
             return Ok(Err(refusal.into()));
         }

@@ -11,7 +11,9 @@ use crate::{
         page::{Page, PageKey, PageSize},
         user::UserId,
     },
-    repository::{MailRefusal, Mails, StorageError, unverified::MAX_ROWS_EXAMINED},
+    repository::{
+        MailRefusal, Mails, StorageError, outbox::carries_activation_key, unverified::MAX_ROWS_EXAMINED,
+    },
 };
 
 /// The columns of `mails` that [`mail`] reads.
@@ -104,11 +106,12 @@ impl Mails for SqliteRepository {
             .await
             .map_err(storage_error)?;
         if let Some(row) = discarded {
-            sqlx::query(
+            sqlx::query(concat!(
                 "INSERT INTO events (kind, create_time, user_id, mail_id)
                  SELECT 'activation_mail_failed', $2, user_id, id FROM mails
-                 WHERE id = $1 AND kind NOT IN ('email_verification', 'primary_email_changed')",
-            )
+                 WHERE id = $1 AND ",
+                carries_activation_key!()
+            ))
             .bind(id.0)
             .bind(now.timestamp_micros())
             .execute(&mut *transaction)

@@ -11,7 +11,7 @@ use crate::{
         mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
         user::UserId,
     },
-    repository::{Claim, Outbox, StorageError},
+    repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
 };
 
 #[async_trait]
@@ -102,11 +102,11 @@ impl Outbox for SqliteRepository {
             return Ok(false);
         }
         if let Some(event) = event {
-            sqlx::query(
-                // The others carry an activation key, also one whose kind can't be read.
+            sqlx::query(concat!(
                 "INSERT INTO events (kind, create_time, user_id, mail_id)
-                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND kind NOT IN ('email_verification', 'primary_email_changed')",
-            )
+                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND ",
+                carries_activation_key!()
+            ))
             .bind(id.0)
             .bind(now.timestamp_micros())
             .bind(event)
