@@ -26,6 +26,9 @@ use crate::{
     support::server::{Client, Registered, TestServer, reason, wire},
 };
 
+/// How many milliseconds an act or the purges may be ahead of the other, at most.
+const HEAD_START: u64 = 4;
+
 /// What is done to a user while it is purged. An act that is new to the service belongs here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
@@ -50,6 +53,14 @@ enum Effect {
 }
 
 impl Act {
+    /// How often an act races: less if another race has the same act against a purge.
+    fn rounds(self) -> usize {
+        match self {
+            Self::Remind | Self::Disable | Self::Verify | Self::Login => ROUNDS,
+            Self::ActivateByHand | Self::Activate | Self::Mail => ROUNDS / 5,
+        }
+    }
+
     async fn run(self, client: Client, user: Registered, name: String) -> Result<Effect, Status> {
         let user_id = user.id.to_string();
         match self {
@@ -137,7 +148,7 @@ async fn race(store: &Store, act: Act) {
     let (actor, unverified, expired) = (server.client().await, server.client().await, server.client().await);
     let random = SeededRandom::new(23);
     let mut outcomes = [0; 3];
-    for round in 0..ROUNDS {
+    for round in 0..act.rounds() {
         let name = format!("user{round}x");
         let user = actor.register(&name, &format!("{name}@example.com")).await;
         let over = act == Act::Remind || number(&random).is_multiple_of(2);
@@ -147,23 +158,27 @@ async fn race(store: &Store, act: Act) {
             add_address(store, &user).await;
         }
         let mut calls = JoinSet::new();
+        // Now the act has a head start, now the purges, or one of them would hardly ever come first.
+        let ahead = number(&random) % (2 * HEAD_START + 1);
+        let purges_wait = Span::from_millis(ahead.saturating_sub(HEAD_START));
+        let act_waits = Span::from_millis(HEAD_START.saturating_sub(ahead));
         let filter = act.filter(name.clone(), now);
         let (client, taken) = (unverified.clone(), user.id.to_string());
         calls.spawn(async move {
+            sleep(purges_wait).await;
             let request = PurgeUnverifiedRequest { filter: Some(filter), force: true, limit: 0 };
             let purged = client.purge_unverified(request).await.unwrap();
             (usize::from(purged.sample.iter().any(|gone| gone.id == taken)), Effect::None)
         });
         let (client, taken) = (expired.clone(), user.id.to_string());
         calls.spawn(async move {
+            sleep(purges_wait).await;
             let sample = client.purge().await.sample;
             (usize::from(sample.iter().any(|gone| gone.id == taken)), Effect::None)
         });
         let (client, user) = (actor.clone(), user.clone());
-        // Some of the time the purges have a head start, or they would hardly ever come first.
-        let head_start = Span::from_millis(number(&random) % 3);
         calls.spawn(async move {
-            sleep(head_start).await;
+            sleep(act_waits).await;
             (0, effect(act.run(client, user, name).await))
         });
         let told = calls.join_all().await;
@@ -184,7 +199,8 @@ async fn race(store: &Store, act: Act) {
     let after =
         "events e JOIN events d ON d.user_id = e.user_id WHERE d.kind = 'user_deleted' AND e.id > d.id";
     assert_eq!(store.count(after).await, 0, "something happened to a user who was gone");
-    assert!(outcomes[1] > 0 && (act == Act::Mail || outcomes[0] > 0), "{outcomes:?}");
+    let often = |outcome: usize| outcome >= act.rounds() / 20;
+    assert!(often(outcomes[1]) && (act == Act::Mail || often(outcomes[0])), "{outcomes:?}");
 }
 
 pub async fn x17_a_reminder_and_both_purges_at_one_instant(store: Store) {
