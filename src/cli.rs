@@ -4,6 +4,7 @@ mod completions;
 mod dev;
 mod events;
 mod health;
+mod listed;
 mod mail;
 mod mails;
 mod man;
@@ -21,12 +22,15 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    causes::Causes,
     config::{ConfigError, Settings},
     domain::{site::SiteId, username::Username},
     operations::Vestibule,
     server::{self, Outside},
 };
 
+/// What was asked for can't be meant, as when the parser of the command line refuses it.
+const USAGE: u8 = 2;
 /// A check found problems.
 const FOUND_PROBLEMS: u8 = 3;
 /// The settings can't be used (`EX_CONFIG` of sysexits.h).
@@ -126,7 +130,7 @@ pub fn run() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "vestibule: {error:#}");
+    let _ = writeln!(std::io::stderr(), "vestibule: {}", Causes(error.as_ref()));
     if error.is::<ConfigError>() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
 }
 

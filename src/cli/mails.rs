@@ -7,19 +7,15 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigFiles, open, output::Output, print};
+use super::{ConfigFiles, listed::Listed, open, output::Output, print};
 use crate::{
     domain::{
         email_address::EmailAddress,
         mail::{Mail, MailFilter, MailId, MailState},
-        page::PageSize,
         user::UserId,
     },
     operations::Vestibule,
 };
-
-/// How many mails one look at the database takes.
-const PAGE: i32 = 1000;
 
 /// Looks at mails, sends them now, gives them up.
 #[derive(Debug, Subcommand)]
@@ -99,27 +95,12 @@ impl List {
         let vestibule = open(&self.config).await?;
         let state = self.state.map(State::state);
         let filter = MailFilter { state, user_id: self.user, recipient: self.recipient };
-        let limit = usize::try_from(self.limit)?;
-        let mut mails = Vec::new();
-        let mut after = None;
-        let more = loop {
-            let size = PageSize::parse(i32::try_from(limit - mails.len()).unwrap_or(PAGE))?;
-            let page = vestibule.list_mails(&filter, size, after).await?;
-            mails.extend(page.items);
-            after = page.next;
-            if after.is_none() || mails.len() >= limit {
-                break after.is_some();
-            }
-        };
+        let listed = Listed::of(self.limit, async |size, after| {
+            Ok(vestibule.list_mails(&filter, size, after).await?)
+        });
+        let listed = listed.await?;
         vestibule.repository.close().await;
-        let listed = self.output.mails(&mails);
-        if !listed.is_empty() {
-            print(&listed)?;
-        }
-        if more {
-            writeln!(stderr(), "There may be more mails; --limit says how many are listed.")?;
-        }
-        Ok(ExitCode::SUCCESS)
+        listed.print(&self.output.mails(&listed.items), "mails")
     }
 }
 

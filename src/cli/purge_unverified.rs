@@ -1,10 +1,13 @@
 //! `vestibule purge-unverified`: what the RPC PurgeUnverified does, straight on the database (U5).
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::Write as _, io::stderr, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::selected::{Act, Selected, Words};
+use super::{
+    USAGE,
+    selected::{Act, Selected, Words},
+};
 use crate::{
     domain::unverified::{CallLimit, Tally, UnverifiedFilter},
     operations::{PurgeUnverified, Vestibule},
@@ -21,6 +24,12 @@ struct Purge;
 
 impl PurgeUnverifiedCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        if !self.selected.is_selective() {
+            // Beyond "unverified", which is everybody there is (U5).
+            let conditions = "--created-before, --created-after, --idle-since, --expired, --email-domain, --prefix or --site";
+            writeln!(stderr(), "vestibule: purge-unverified needs a condition: {conditions}")?;
+            return Ok(ExitCode::from(USAGE));
+        }
         self.selected.run(Words { done: "deleted", count: "purge_count" }, Purge).await
     }
 }

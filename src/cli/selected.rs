@@ -95,6 +95,11 @@ pub trait Act {
 }
 
 impl Selected {
+    /// Whether there is a condition beyond "unverified" (U5).
+    pub fn is_selective(&self) -> bool {
+        self.filter.filter().is_selective()
+    }
+
     pub async fn run(self, words: Words, act: impl Act) -> anyhow::Result<ExitCode> {
         let vestibule = Arc::new(open(&self.config).await?);
         let filter = self.filter.filter();

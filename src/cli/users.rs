@@ -11,19 +11,15 @@ use std::{
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigFiles, open, output::Output, parse_username, print};
+use super::{ConfigFiles, listed::Listed, open, output::Output, parse_username, print};
 use crate::{
     domain::{
         email_address::EmailAddress,
-        page::PageSize,
         user::{User, UserFilter, UserId, UserName, UserState},
         username::Username,
     },
     operations::Vestibule,
 };
-
-/// How many users one look at the database takes.
-const PAGE: i32 = 1000;
 
 /// Looks at users and switches them.
 #[derive(Debug, Subcommand)]
@@ -130,27 +126,12 @@ impl List {
             state: self.state.map(State::state),
             username_prefix: self.prefix.as_ref().map(|prefix| prefix.key().clone()),
         };
-        let limit = usize::try_from(self.limit)?;
-        let mut users = Vec::new();
-        let mut after = None;
-        let more = loop {
-            let size = PageSize::parse(i32::try_from(limit - users.len()).unwrap_or(PAGE))?;
-            let page = vestibule.list_users(&filter, size, after).await?;
-            users.extend(page.items);
-            after = page.next;
-            if after.is_none() || users.len() >= limit {
-                break after.is_some();
-            }
-        };
+        let listed = Listed::of(self.limit, async |size, after| {
+            Ok(vestibule.list_users(&filter, size, after).await?)
+        });
+        let listed = listed.await?;
         vestibule.repository.close().await;
-        let listed = self.output.users(&users);
-        if !listed.is_empty() {
-            print(&listed)?;
-        }
-        if more {
-            writeln!(stderr(), "There may be more users; --limit says how many are listed.")?;
-        }
-        Ok(ExitCode::SUCCESS)
+        listed.print(&self.output.users(&listed.items), "users")
     }
 }
 

@@ -286,6 +286,7 @@ contract! {
         what_is_refused_for_something_else_is_not_counted,
         an_address_is_added_and_its_key_sent_as_often_as_mails_may,
         as_many_are_reminded_as_may_and_only_they_are_counted,
+        an_address_is_reminded_as_often_as_it_may_be_whoever_claims_it,
         a_mail_is_counted_for_an_hour_and_told_until_when,
         a_count_outlives_its_user_and_tells_nothing_of_it,
         a_count_goes_on_under_another_key,

@@ -118,6 +118,16 @@ fn health_asks_where_the_settings_say_and_finds_problems_where_nobody_answers() 
 }
 
 #[test]
+fn a_file_that_is_no_database_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("vestibule.db"), "This is no database, but a text. ".repeat(50)).unwrap();
+    let output = run(folder.path(), &["users", "list"], &[]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
+    let said = stderr(&output);
+    assert_eq!((said.lines().count(), said.matches("file is not a database").count()), (1, 1), "{said}");
+}
+
+#[test]
 fn a_server_that_is_asked_to_stop_ends_well() {
     let folder = tempfile::tempdir().unwrap();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
