@@ -11,10 +11,8 @@ mod users;
 
 use std::collections::BTreeSet;
 
-use vestibule::random::{self, SeededRandom};
-
 use self::{reference::Model, step::Step, subject::Subject};
-use crate::support::{night, postgres::Database as Postgres, server::Database};
+use crate::support::{dice::Dice, night, postgres::Database as Postgres, server::Database};
 
 /// How many calls a sequence has.
 const STEPS: usize = 30;
@@ -79,21 +77,6 @@ const MEETS: &[&str] = &[
     "X16: a pending user verifies another address",
 ];
 
-/// A seeded source of choices.
-pub struct Dice(SeededRandom);
-
-impl Dice {
-    /// A number below `bound`.
-    pub fn below(&self, bound: usize) -> usize {
-        usize::try_from(random::number(&self.0) % bound as u64).unwrap()
-    }
-
-    /// Yes, once in `times`.
-    pub fn once_in(&self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_model_and_both_stores_agree_after_every_call() {
     let database = Postgres::create().await;
@@ -116,7 +99,7 @@ async fn the_model_and_both_stores_agree_after_every_call() {
 
 /// One sequence, on whatever the ones before have left the clock at; nobody is left of them.
 async fn run(seed: u64, subjects: &mut [Subject; 2]) -> BTreeSet<String> {
-    let dice = Dice(SeededRandom::new(seed));
+    let dice = Dice::new(seed);
     let mut model = Model::new(subjects[0].now());
     let mut taken: Vec<Step> = Vec::new();
     let mut met = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod dice;
 pub mod grpcurl;
 pub mod house;
 pub mod night;

@@ -29,10 +29,9 @@ use vestibule::{
     server::{self, Outside},
 };
 
-use super::Dice;
 use crate::{
     contract::store::Store,
-    support::{night, server::make_keyring},
+    support::{dice::Dice, night, server::make_keyring},
 };
 
 /// How many rounds every change affords, on each store.

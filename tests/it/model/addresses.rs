@@ -3,10 +3,10 @@
 use vestibule::domain::user::UserState;
 
 use super::{
-    Dice,
     reference::{Address, Expected, Model, Purpose, Refusal, WINDOW},
     step::EMAILS,
 };
+use crate::support::dice::Dice;
 
 impl Model {
     /// A verified address that is not the primary one of its user, mostly an active one, if there is one.

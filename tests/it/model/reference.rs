@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use vestibule::domain::{Timestamp, user::UserState};
 
-use super::{
-    Dice,
-    step::{By, EMAILS, Step, USERNAMES},
-};
+use super::step::{By, EMAILS, Step, USERNAMES};
+use crate::support::dice::Dice;
 
 /// How long a window is.
 pub(super) const WINDOW: TimeDelta = TimeDelta::days(7);

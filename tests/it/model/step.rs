@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::{Dice, reference::Model};
+use super::reference::Model;
+use crate::support::dice::Dice;
 
 /// A call, or a change of the clock. Users and keys are named by the order in which they came, past the last one:
 /// nobody's.
