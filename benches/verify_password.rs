@@ -132,7 +132,7 @@ fn username(kind: usize, number: usize) -> String {
 async fn guess(channel: &Channel, username: &str) -> Duration {
     let mut client = UserServiceClient::new(channel.clone());
     let user = Some(User::Username(username.to_owned()));
-    let request = VerifyPasswordRequest { user, password: GUESS.to_owned() };
+    let request = VerifyPasswordRequest { user, password: GUESS.to_owned(), ..Default::default() };
     let start = Instant::now();
     let refusal = client.verify_password(request).await.unwrap_err();
     let elapsed = start.elapsed();

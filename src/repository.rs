@@ -4,6 +4,7 @@
 //! queues the mail itself. `now` is always a parameter. Every promise written here and in the parts
 //! is a case of the contract suite, which both stores pass.
 
+mod devices;
 mod email_addresses;
 mod event_log;
 mod leases;
@@ -26,13 +27,14 @@ use async_trait::async_trait;
 
 use crate::domain::Timestamp;
 
+pub use devices::Devices;
 pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
 pub use leases::{LeaseRequest, Leased, Leases};
 pub use mail_counts::MailCounts;
 pub use mails::{MailRefusal, Mails};
 pub use outbox::{Claim, Outbox};
-pub use passwords::{PasswordLogin, Passwords};
+pub use passwords::{CountedGuess, PasswordLogin, Passwords};
 pub use registrations::{
     ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,
     KeyIssues, KeyStatus, MailCount, NewProfile, NewRegistration, ProfileRefusal, RegisterRefusal,
@@ -58,6 +60,7 @@ pub trait Repository:
     + Selections
     + Users
     + Passwords
+    + Devices
     + EmailAddresses
     + Verifications
     + MailCounts

@@ -1,12 +1,15 @@
-//! Guesses at a password: whom they are counted for, and how long the next one has to wait.
+//! Guesses at a password: what they are counted by, and how long the next one has to wait.
 //!
-//! They are counted by what a caller presents, whether there is such a user or not, so that no wait tells.
+//! They are counted by the name that a caller presents, whether there is such a user or not, so that no wait tells; but
+//! those from a device that has logged in by that name before are counted by themselves, so that nobody else takes its
+//! turns.
 
 use chrono::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Timestamp,
+    device::{Device, DeviceDigest},
     password::PasswordHash,
     policy,
     user::{UserId, UserName, UserState},
@@ -23,7 +26,14 @@ const MEMORY: Duration = Duration::hours(1);
 /// How many rows of failures that are forgotten a new one deletes.
 pub const MAX_FORGOTTEN: u32 = 10;
 
-/// What guesses are counted by: a digest of what the user was named by, and no name in plain.
+/// A guess: whose password it should be, and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Guess {
+    name: UserName,
+    device: Option<DeviceDigest>,
+}
+
+/// What guesses are counted by: a digest of what the user was named by, or of that and the device; nothing in plain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuessDigest([u8; 32]);
 
@@ -49,17 +59,34 @@ pub struct Credentials {
     pub password_hash: Option<PasswordHash>,
 }
 
+impl Guess {
+    /// A guess by that name, from that device if there is one.
+    pub fn new(name: UserName, device: Option<&Device>) -> Self {
+        let device = device.map(|device| DeviceDigest::of(&name, device));
+        Self { name, device }
+    }
+
+    /// Whose password it should be.
+    pub fn name(&self) -> &UserName {
+        &self.name
+    }
+
+    /// The device, as it may be known for that name.
+    pub fn device(&self) -> Option<DeviceDigest> {
+        self.device
+    }
+}
+
 impl GuessDigest {
     /// The same for every spelling of a username or an address that is the same.
     pub fn of(name: &UserName) -> Self {
-        let digest = match name {
-            UserName::Id(id) => Sha256::new().chain_update(b"id ").chain_update(id.0.as_bytes()),
-            UserName::Username(username) => {
-                Sha256::new().chain_update(b"username ").chain_update(username.key().as_str())
-            }
-            UserName::Email(email) => Sha256::new().chain_update(b"email ").chain_update(email.as_str()),
-        };
-        Self(digest.finalize().into())
+        let (kind, name) = name.kind_and_bytes();
+        Self(Sha256::new().chain_update(kind).chain_update(b" ").chain_update(name).finalize().into())
+    }
+
+    /// The device's own, whatever else is counted by the name.
+    pub fn of_device(device: DeviceDigest) -> Self {
+        Self(*device.as_bytes())
     }
 
     /// The digest's bytes, for storage.
@@ -81,8 +108,8 @@ impl GuessFailures {
             }
         }
         let count = before.map_or(0, |before| before.count).saturating_add(1);
-        let retry_time = later(now, Self::wait(count));
-        Ok(Self { count, retry_time, expire_time: later(retry_time, MEMORY) })
+        let retry_time = policy::later(now, Self::wait(count));
+        Ok(Self { count, retry_time, expire_time: policy::later(retry_time, MEMORY) })
     }
 
     /// How long the next guess waits after so many failures.
@@ -91,10 +118,6 @@ impl GuessFailures {
         let wait = 1_i32.checked_shl(doublings).and_then(|times| FIRST_WAIT.checked_mul(times));
         wait.filter(|wait| *wait > Duration::zero()).map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))
     }
-}
-
-fn later(time: Timestamp, span: Duration) -> Timestamp {
-    time.checked_add_signed(span).map_or_else(policy::max_time, |time| time.min(policy::max_time()))
 }
 
 #[cfg(test)]

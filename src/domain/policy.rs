@@ -35,9 +35,7 @@ impl ActivationDays {
 
     /// When a key issued at `issue_time` expires (X12), at the latest with the year 9999 (X21).
     pub fn expire_time(self, issue_time: Timestamp) -> Timestamp {
-        issue_time
-            .checked_add_signed(Duration::days(self.0.into()))
-            .map_or_else(max_time, |time| time.min(max_time()))
+        later(issue_time, Duration::days(self.0.into()))
     }
 }
 
@@ -53,6 +51,11 @@ pub const CLOCK_TOLERANCE: Duration = Duration::seconds(60);
 /// X22: whether two clocks differ by more than a minute.
 pub fn is_clock_suspect(service_time: Timestamp, reference_time: Timestamp) -> bool {
     (service_time - reference_time).abs() > CLOCK_TOLERANCE
+}
+
+/// An instant a span later, at the latest with the year 9999 (X21).
+pub fn later(time: Timestamp, span: Duration) -> Timestamp {
+    time.checked_add_signed(span).map_or_else(max_time, |time| time.min(max_time()))
 }
 
 /// The first instant that Vestibule knows: year 1 (X21).

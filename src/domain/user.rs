@@ -85,6 +85,17 @@ impl UserId {
     }
 }
 
+impl UserName {
+    /// What kind of name it is and how it is compared, for a digest.
+    pub fn kind_and_bytes(&self) -> (&'static str, &[u8]) {
+        match self {
+            Self::Id(id) => ("id", id.0.as_bytes()),
+            Self::Username(username) => ("username", username.key().as_str().as_bytes()),
+            Self::Email(email) => ("email", email.as_str().as_bytes()),
+        }
+    }
+}
+
 impl User {
     /// A user as a registration makes it, with a window that begins with it.
     pub fn registered(

@@ -17,7 +17,9 @@ use super::{
     validate::{self, Fields},
 };
 use crate::domain::{
+    device::Device,
     page::PageSize,
+    password_guess::Guess,
     user::{UserFilter, UserId},
 };
 
@@ -86,10 +88,15 @@ impl UserService for UserHandler {
         let mut fields = Fields::default();
         let name = fields.user_name(request.user);
         let password = fields.password(Some(&request.password)).flatten();
-        let (Some(name), Some(password)) = (name, password) else { return Err(fields.refuse()) };
+        let device = Some(request.device.as_str()).filter(|device| !device.is_empty());
+        let device = fields.check_optional("device", device, Device::parse);
+        let (Some(name), Some(password), Some(device)) = (name, password, device) else {
+            return Err(fields.refuse());
+        };
+        let guess = Guess::new(name, device.as_ref());
         let user = self
             .calls
-            .run(deadline, |vestibule| async move { vestibule.verify_password(&name, password).await })
+            .run(deadline, |vestibule| async move { vestibule.verify_password(&guess, password).await })
             .await?
             .map_err(status::verify_password)?;
         Ok(Response::new(VerifyPasswordResponse { user: Some(convert::user(user)) }))

@@ -6,11 +6,11 @@ use super::Vestibule;
 use crate::{
     domain::{
         password::{Password, PasswordHash},
-        password_guess::{Credentials, GuessDigest},
-        user::{User, UserName, UserState},
+        password_guess::{Credentials, Guess, GuessDigest},
+        user::{User, UserState},
     },
     hashing::{Overloaded, Verdict},
-    repository::{PasswordLogin, StorageError},
+    repository::{CountedGuess, PasswordLogin, StorageError},
 };
 
 /// How often a password is checked again because the stored hash was replaced meanwhile.
@@ -22,7 +22,7 @@ pub enum VerifyPasswordError {
     /// The password is not that of an active user; which of the two it is, nobody is told.
     #[error("the password is not that of an active user")]
     InvalidCredentials,
-    /// Too many guesses at that name have failed; the next one may come after this span.
+    /// Too many guesses at that name, or from that device, have failed; the next one may come after this span.
     #[error("too many passwords were wrong")]
     RateLimited(Duration),
     /// Too many passwords wait to be hashed.
@@ -39,13 +39,12 @@ impl Vestibule {
     /// Whoever is named, it counts, looks up and hashes as much, so that neither answer nor time tells who there is.
     pub async fn verify_password(
         &self,
-        name: &UserName,
+        guess: &Guess,
         password: Password,
     ) -> Result<User, VerifyPasswordError> {
         // Counted before it is checked: neither a crash nor a hundred guesses at once get any for nothing.
-        let counted = self.repository.count_guess(name, self.clock.now()).await?;
-        let mut credentials = counted.map_err(VerifyPasswordError::RateLimited)?;
-        let digest = GuessDigest::of(name);
+        let counted = self.repository.count_guess(guess, self.clock.now()).await?;
+        let CountedGuess { digest, mut credentials } = counted.map_err(VerifyPasswordError::RateLimited)?;
         for _ in 0..MAX_CHECKS {
             let Some((found, hash, outdated)) = self.check(credentials, &password, &digest).await? else {
                 return Err(VerifyPasswordError::InvalidCredentials);
@@ -53,6 +52,7 @@ impl Vestibule {
             let login = PasswordLogin {
                 user_id: found.user_id,
                 digest,
+                device: guess.device(),
                 verified_hash: hash,
                 // A login doesn't fail for want of a slot: the next one brings the new hash.
                 new_hash: if outdated { self.hasher.hash(password.clone()).await.ok() } else { None },
@@ -62,7 +62,7 @@ impl Vestibule {
                 return Ok(user);
             }
             // X17: what has changed the user meanwhile came first.
-            credentials = self.repository.find_credentials(name).await?;
+            credentials = self.repository.find_credentials(guess.name()).await?;
         }
         Err(VerifyPasswordError::InvalidCredentials)
     }

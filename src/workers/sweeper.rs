@@ -59,6 +59,7 @@ impl Sweeper {
         while self.repository.forget_requests(before, BATCH).await? == BATCH && !stop.is_cancelled() {}
         let before = last_span_past(now);
         while self.repository.forget_mail_counts(before, BATCH).await? == BATCH && !stop.is_cancelled() {}
+        while self.repository.forget_devices(now, BATCH).await? == BATCH && !stop.is_cancelled() {}
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 mod activating;
 mod address_races;
 mod addresses;
+mod devices;
 pub mod event_log;
 mod events;
 mod finding;
@@ -266,6 +267,20 @@ contract! {
         x17_of_a_login_and_a_new_password_at_one_instant_the_new_password_stays,
         x9_a_password_is_given_or_replaced_whatever_the_state,
         x20_setting_a_password_is_told_to_nobody,
+    ]
+    devices: [
+        a_device_is_known_once_somebody_has_logged_in_from_it_and_only_for_that_name,
+        a_known_device_has_turns_of_its_own_and_all_strangers_share_those_of_the_name,
+        a_login_forgets_the_failures_that_were_counted_with_it_and_no_others,
+        of_a_hundred_guesses_at_once_from_a_known_device_five_are_let_in,
+        a_device_is_known_for_ninety_days_after_its_last_login,
+        ten_devices_of_a_user_are_known_and_the_one_that_expires_first_gives_way,
+        however_many_log_in_at_once_ten_devices_of_a_user_are_known,
+        a_new_password_makes_strangers_of_a_users_devices,
+        x17_of_a_login_and_a_new_password_at_one_instant_no_device_stays_known,
+        x17_a_login_that_changes_nothing_makes_no_device_known,
+        a_device_goes_with_its_user_and_with_the_name_that_it_was_known_for,
+        devices_whose_time_is_over_are_forgotten_and_limited,
     ]
     users: [
         u3_users_are_listed_by_state_the_longest_registered_first,

@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod deadlines;
+mod devices;
 mod errors;
 mod expiry;
 mod keys;
@@ -98,6 +99,13 @@ on_each_store! {
         a_hash_whose_parameters_have_risen_is_replaced_and_one_of_ours_is_not,
         x17_logins_at_once_that_replace_one_hash_all_succeed,
         a_stored_hash_that_asks_for_too_much_lets_nobody_in,
+    ]
+    devices: [
+        an_owner_on_a_known_device_gets_in_while_somebody_guesses_without_end,
+        a_known_devices_own_failures_slow_it_down_alone,
+        after_set_password_a_device_is_a_stranger_until_it_logs_in_again,
+        what_can_be_no_device_is_refused_by_its_field_and_is_no_guess,
+        a_server_forgets_devices_when_their_time_is_over,
     ]
     mails: [
         a_mail_that_waits_is_shown_without_its_text_and_sent_when_asked_for,

@@ -5,15 +5,15 @@ use chrono::Duration;
 use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{PostgresRepository, Transaction, storage_error, user, user_columns};
+use super::{PostgresRepository, Transaction, devices, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
         password::PasswordHash,
-        password_guess::{Credentials, GuessDigest, GuessFailures, MAX_FORGOTTEN},
+        password_guess::{Credentials, Guess, GuessDigest, GuessFailures, MAX_FORGOTTEN},
         user::{User, UserId, UserName, UserState},
     },
-    repository::{PasswordLogin, Passwords, StorageError},
+    repository::{CountedGuess, PasswordLogin, Passwords, StorageError},
 };
 
 #[async_trait]
@@ -25,11 +25,11 @@ impl Passwords for PostgresRepository {
 
     async fn count_guess(
         &self,
-        name: &UserName,
+        guess: &Guess,
         now: Timestamp,
-    ) -> Result<Result<Option<Credentials>, Duration>, StorageError> {
-        let digest = GuessDigest::of(name);
+    ) -> Result<Result<CountedGuess, Duration>, StorageError> {
         let mut transaction = self.begin("BEGIN").await?;
+        let digest = devices::counted_by(&mut transaction, guess, now).await?;
         loop {
             let before = lock_failures(&mut transaction, &digest).await?;
             let failures = match GuessFailures::count(before, now) {
@@ -45,9 +45,9 @@ impl Passwords for PostgresRepository {
             }
             // Somebody else was first with a name that nobody had guessed at; now there is a row to lock.
         }
-        let credentials = find_credentials(&mut transaction, name).await?;
+        let credentials = find_credentials(&mut transaction, guess.name()).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(Ok(credentials))
+        Ok(Ok(CountedGuess { digest, credentials }))
     }
 
     async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError> {
@@ -66,8 +66,9 @@ impl Passwords for PostgresRepository {
     }
 
     async fn record_password_login(&self, login: &PasswordLogin) -> Result<Option<User>, StorageError> {
+        let mut transaction = self.begin("BEGIN").await?;
         // An update that has waited for the row looks at its conditions again (X17).
-        sqlx::query(concat!(
+        let logged_in = sqlx::query(concat!(
             "WITH logged_in AS (
                  UPDATE users
                  SET last_login_time = greatest(last_login_time, $4), password_hash = coalesce($3, password_hash)
@@ -86,24 +87,30 @@ impl Passwords for PostgresRepository {
         .bind(login.new_hash.as_ref().map(PasswordHash::expose))
         .bind(login.now)
         .bind(login.digest.as_bytes())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await
-        .map_err(storage_error)?
-        .as_ref()
-        .map(user)
-        .transpose()
+        .map_err(storage_error)?;
+        let Some(row) = logged_in else { return Ok(None) };
+        devices::know(&mut transaction, login).await?;
+        transaction.commit().await.map_err(storage_error)?;
+        user(&row).map(Some)
     }
 
     async fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<Option<User>, StorageError> {
-        sqlx::query(concat!("UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ", user_columns!()))
-            .bind(id.0)
-            .bind(hash.expose())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(storage_error)?
-            .as_ref()
-            .map(user)
-            .transpose()
+        let mut transaction = self.begin("BEGIN").await?;
+        let updated = sqlx::query(concat!(
+            "UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ",
+            user_columns!()
+        ))
+        .bind(id.0)
+        .bind(hash.expose())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+        let Some(row) = updated else { return Ok(None) };
+        devices::forget_all(&mut transaction, id).await?;
+        transaction.commit().await.map_err(storage_error)?;
+        user(&row).map(Some)
     }
 }
 

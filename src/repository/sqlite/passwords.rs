@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use chrono::Duration;
 use sqlx::{Row as _, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
 
-use super::{SqliteRepository, id, instant, storage_error, user, user_columns};
+use super::{SqliteRepository, devices, id, instant, storage_error, user, user_columns};
 use crate::{
     domain::{
         Timestamp,
         password::PasswordHash,
-        password_guess::{Credentials, GuessDigest, GuessFailures, MAX_FORGOTTEN},
+        password_guess::{Credentials, Guess, GuessDigest, GuessFailures, MAX_FORGOTTEN},
         user::{User, UserId, UserName, UserState},
     },
-    repository::{PasswordLogin, Passwords, StorageError},
+    repository::{CountedGuess, PasswordLogin, Passwords, StorageError},
 };
 
 #[async_trait]
@@ -23,11 +23,11 @@ impl Passwords for SqliteRepository {
 
     async fn count_guess(
         &self,
-        name: &UserName,
+        guess: &Guess,
         now: Timestamp,
-    ) -> Result<Result<Option<Credentials>, Duration>, StorageError> {
-        let digest = GuessDigest::of(name);
+    ) -> Result<Result<CountedGuess, Duration>, StorageError> {
         let mut transaction = self.begin().await?;
+        let digest = devices::counted_by(&mut transaction, guess, now).await?;
         let before = lock_failures(&mut transaction, &digest).await?;
         let failures = match GuessFailures::count(before, now) {
             Err(wait) => return Ok(Err(wait)),
@@ -37,9 +37,9 @@ impl Passwords for SqliteRepository {
             Some(_) => update_failures(&mut transaction, &digest, &failures).await?,
             None => insert_failures(&mut transaction, &digest, &failures, now).await?,
         }
-        let credentials = find_credentials(&mut *transaction, name).await?;
+        let credentials = find_credentials(&mut *transaction, guess.name()).await?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(Ok(credentials))
+        Ok(Ok(CountedGuess { digest, credentials }))
     }
 
     async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError> {
@@ -82,20 +82,26 @@ impl Passwords for SqliteRepository {
             .execute(&mut *transaction)
             .await
             .map_err(storage_error)?;
+        devices::know(&mut transaction, login).await?;
         transaction.commit().await.map_err(storage_error)?;
         user(&row).map(Some)
     }
 
     async fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<Option<User>, StorageError> {
-        sqlx::query(concat!("UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ", user_columns!()))
-            .bind(id.0)
-            .bind(hash.expose())
-            .fetch_optional(&self.writer)
-            .await
-            .map_err(storage_error)?
-            .as_ref()
-            .map(user)
-            .transpose()
+        let mut transaction = self.begin().await?;
+        let updated = sqlx::query(concat!(
+            "UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ",
+            user_columns!()
+        ))
+        .bind(id.0)
+        .bind(hash.expose())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(storage_error)?;
+        let Some(row) = updated else { return Ok(None) };
+        devices::forget_all(&mut transaction, id).await?;
+        transaction.commit().await.map_err(storage_error)?;
+        user(&row).map(Some)
     }
 }
 

@@ -22,6 +22,7 @@ const REJECTED_PASSWORD: &str = "rejected-mule\u{7}";
 const SERVERS_PASSWORD: &str = "hunter2";
 const THIRD_PASSWORD: &str = "indifferent-zebra";
 const WRONG_PASSWORD: &str = "mistaken-hippogriff";
+const DEVICE: &str = "device-of-a-manticore";
 const UNUSABLE_HASH: &str = "sha1$unicorn$0123456789abcdef";
 
 pub async fn no_log_tells_a_secret(store: Store) {
@@ -53,8 +54,9 @@ pub async fn no_log_tells_a_secret(store: Store) {
         client.use_key(&format!("{key}0")).await.unwrap_err();
     }
     client.log_in(By::Username("alice".into()), SECOND_PASSWORD).await.unwrap();
-    client.log_in(By::Username("alice".into()), WRONG_PASSWORD).await.unwrap_err();
-    let alice = client.log_in(By::Username("alice".into()), SECOND_PASSWORD).await.unwrap();
+    client.log_in_from(DEVICE, By::Username("alice".into()), WRONG_PASSWORD).await.unwrap_err();
+    let alice = client.log_in_from(DEVICE, By::Username("alice".into()), SECOND_PASSWORD).await.unwrap();
+    client.log_in_from("unprintable\u{7}manticore", By::Username("alice".into()), "").await.unwrap_err();
     let set = |password: &str| SetPasswordRequest { user_id: alice.id.clone(), password: password.into() };
     client.set_password(set(THIRD_PASSWORD)).await.unwrap();
     client.set_password(set("alice123456")).await.unwrap_err();
@@ -75,7 +77,7 @@ pub async fn no_log_tells_a_secret(store: Store) {
     let hashes = store.texts("SELECT password_hash FROM users WHERE password_hash IS NOT NULL").await;
     assert_eq!(hashes.len(), 3);
     let mut secrets = vec![FIRST_PASSWORD, SECOND_PASSWORD, "rejected-mule", SERVERS_PASSWORD, "$argon2"];
-    secrets.extend([THIRD_PASSWORD, WRONG_PASSWORD, "alice123456"]);
+    secrets.extend([THIRD_PASSWORD, WRONG_PASSWORD, "alice123456", DEVICE, "manticore"]);
     secrets.extend(keys.iter().map(String::as_str).filter(|key| !key.is_empty()));
     secrets.extend(hashes.iter().map(String::as_str));
     for secret in secrets {

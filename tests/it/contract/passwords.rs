@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use vestibule::{
     domain::{
         Timestamp,
-        password_guess::GuessDigest,
+        password_guess::{Guess, GuessDigest},
         user::{User, UserId, UserName, UserState},
     },
     repository::PasswordLogin,
@@ -22,13 +22,18 @@ use super::{
 /// Every guess in the database, as the counts of failures.
 const COUNTS: &str = "SELECT CAST(failure_count AS text) FROM password_guesses ORDER BY failure_count";
 
-fn named(name: &str) -> UserName {
+pub fn named(name: &str) -> UserName {
     UserName::Username(username(name))
+}
+
+/// A guess from nowhere in particular.
+fn from_nowhere(name: &UserName) -> Guess {
+    Guess::new(name.clone(), None)
 }
 
 /// How long a guess has to wait, or that it was counted.
 async fn guess(store: &Store, name: &UserName, now: Timestamp) -> Result<(), Duration> {
-    store.count_guess(name, now).await.unwrap().map(drop)
+    store.count_guess(&from_nowhere(name), now).await.unwrap().map(drop)
 }
 
 /// Guesses until one has to wait, and returns how many were let in.
@@ -41,15 +46,22 @@ async fn exhaust(store: &Store, name: &UserName, now: Timestamp) -> u32 {
 }
 
 /// An active user with a password.
-async fn with_password(store: &Store, name: &str) -> User {
+pub async fn with_password(store: &Store, name: &str) -> User {
     let (user, _) = register_active(store, name, &format!("{name}@example.com")).await;
     store.set_password(user.id, &password_hash("$first")).await.unwrap().unwrap()
 }
 
-fn login(user: &User, name: &UserName, verified: &str, new: Option<&str>, now: Timestamp) -> PasswordLogin {
+pub fn login(
+    user: &User,
+    name: &UserName,
+    verified: &str,
+    new: Option<&str>,
+    now: Timestamp,
+) -> PasswordLogin {
     PasswordLogin {
         user_id: user.id,
         digest: GuessDigest::of(name),
+        device: None,
         verified_hash: password_hash(verified),
         new_hash: new.map(password_hash),
         now,
@@ -76,7 +88,7 @@ pub async fn x23_credentials_are_found_by_id_by_username_and_by_the_email_that_i
     ] {
         for credentials in [
             store.find_credentials(&name).await.unwrap(),
-            store.count_guess(&name, start()).await.unwrap().unwrap(),
+            store.count_guess(&from_nowhere(&name), start()).await.unwrap().unwrap().credentials,
         ] {
             let seen = credentials
                 .as_ref()
@@ -95,7 +107,7 @@ pub async fn guesses_are_counted_alike_whether_there_is_such_a_user_or_not(store
         let (name, mut now, mut waits) = (named(name), start(), Vec::new());
         for _ in 0..12 {
             guess(&store, &name, now).await.unwrap();
-            let wait = store.count_guess(&name, now).await.unwrap().err().unwrap_or_default();
+            let wait = guess(&store, &name, now).await.err().unwrap_or_default();
             waits.push(wait.num_seconds());
             now += wait;
         }
@@ -128,7 +140,9 @@ pub async fn of_a_hundred_guesses_at_once_five_are_let_in(store: Store) {
         let mut guesses = JoinSet::new();
         for number in 0..100 {
             let replica = replicas[number % 2].clone();
-            guesses.spawn(async move { replica.count_guess(&named(name), start()).await.unwrap().is_ok() });
+            guesses.spawn(async move {
+                replica.count_guess(&from_nowhere(&named(name)), start()).await.unwrap().is_ok()
+            });
         }
         let let_in = guesses.join_all().await.into_iter().filter(|let_in| *let_in).count();
         assert_eq!(let_in, 5);

@@ -18,12 +18,13 @@ use vestibule::{
 use crate::support::postgres::Database;
 
 /// The tables, those of a user first.
-pub const TABLES: [&str; 7] = [
+pub const TABLES: [&str; 8] = [
     "users",
     "email_addresses",
     "verified_email_addresses",
     "activation_keys",
     "verification_keys",
+    "known_devices",
     "mails",
     "events",
 ];

@@ -65,10 +65,11 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
             (encode(GetUserRequest { user: Some(user) }), nobody())
         }
         "ListUsers" => (encode(ListUsersRequest::default()), done()),
-        // Five of these for one name are answered so, and not more.
+        // Five of these for one name are answered so, and RATE_LIMITED from then on; what is wrong in a field comes first.
         "VerifyPassword" => {
             let user = Some(verify_password_request::User::UserId(user_id));
-            let request = VerifyPasswordRequest { user, password: "correct horse".to_owned() };
+            let request =
+                VerifyPasswordRequest { user, password: "correct horse".to_owned(), ..Default::default() };
             (encode(request), Answer::new(Code::Unauthenticated, "INVALID_CREDENTIALS", &[]))
         }
         "SetPassword" => {
@@ -107,6 +108,7 @@ pub fn sample(name: &str) -> String {
         "email" | "recipient" => EMAIL.to_owned(),
         "email_domain" => "example.com".to_owned(),
         "password" => "correct horse".to_owned(),
+        "device" => "0123456789abcdef".to_owned(),
         "site" => "default".to_owned(),
         "locale" => "de-AT".to_owned(),
         "user_id" | "mail_id" | "request_id" => Uuid::nil().to_string(),

@@ -20,7 +20,7 @@ use crate::{
     support::server::{Client, instant, reason, refused},
 };
 
-const PASSWORD: &str = "correct horse";
+pub const PASSWORD: &str = "correct horse";
 /// What our own hashes begin with.
 const OURS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 /// Of "correct horse battery staple", made by Django 5.2.19.
@@ -31,7 +31,7 @@ const DJANGO: [&str; 2] = [
 ];
 const OF_DJANGO: &str = "correct horse battery staple";
 
-fn named(username: &str) -> By {
+pub fn named(username: &str) -> By {
     By::Username(username.to_owned())
 }
 
@@ -49,13 +49,13 @@ async fn register(client: &Client, username: &str) -> (String, String) {
 }
 
 /// Somebody active with [`PASSWORD`]; the id.
-async fn active(client: &Client, username: &str) -> String {
+pub async fn active(client: &Client, username: &str) -> String {
     let (key, id) = register(client, username).await;
     client.use_key(&key).await.unwrap();
     id
 }
 
-async fn set_password(client: &Client, user_id: &str, password: &str) -> Result<(), Status> {
+pub async fn set_password(client: &Client, user_id: &str, password: &str) -> Result<(), Status> {
     let request = SetPasswordRequest { user_id: user_id.to_owned(), password: password.to_owned() };
     client.set_password(request).await.map(drop)
 }
@@ -123,11 +123,11 @@ pub async fn what_can_be_no_password_is_refused_alike_and_is_no_guess(store: Sto
         let details = refused::<()>(Err(known), Code::InvalidArgument, "PASSWORD_REJECTED");
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "password");
     }
-    let nobody = VerifyPasswordRequest { user: None, password: String::new() };
+    let nobody = VerifyPasswordRequest { user: None, password: String::new(), device: "short".into() };
     let details = refused(client.verify_password(nobody).await, Code::InvalidArgument, "INVALID_REQUEST");
     let named: Vec<_> =
         details.bad_request().unwrap().field_violations.iter().map(|one| one.field.as_str()).collect();
-    assert_eq!(named, ["user", "password"]);
+    assert_eq!(named, ["user", "password", "device"]);
     assert_eq!(store.count("password_guesses").await, 0);
 }
 

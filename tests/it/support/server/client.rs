@@ -162,7 +162,18 @@ impl Client {
 
     /// Logs in by a password.
     pub async fn log_in(&self, user: verify_password_request::User, password: &str) -> Result<User, Status> {
-        let request = VerifyPasswordRequest { user: Some(user), password: password.to_owned() };
+        self.log_in_from("", user, password).await
+    }
+
+    /// Logs in by a password from a device; empty means none.
+    pub async fn log_in_from(
+        &self,
+        device: &str,
+        user: verify_password_request::User,
+        password: &str,
+    ) -> Result<User, Status> {
+        let (password, device) = (password.to_owned(), device.to_owned());
+        let request = VerifyPasswordRequest { user: Some(user), password, device };
         Ok(self.verify_password(request).await?.user.unwrap())
     }
 
