@@ -97,6 +97,7 @@ pub(super) async fn run<B: Batches>(mut batches: B, bounds: Bounds) -> Result<Ta
                 return Ok(tally);
             }
         };
+        longest = longest.max(start.elapsed());
         if batch.done.is_empty() {
             if !batch.at_end {
                 continue;
@@ -113,7 +114,6 @@ pub(super) async fn run<B: Batches>(mut batches: B, bounds: Bounds) -> Result<Ta
         tally.count += u32::try_from(batch.done.len()).unwrap_or(u32::MAX);
         let room = usize::try_from(SAMPLE_SIZE).unwrap_or_default().saturating_sub(tally.sample.len());
         tally.sample.extend(batch.done.into_iter().take(room));
-        longest = longest.max(start.elapsed());
     }
     // Whether there is more is worth an answer even when the time is short; if it can't be had, there may be.
     tally.more = batches.count(1).await.map_or(true, |count| count > 0);

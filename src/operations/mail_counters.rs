@@ -35,14 +35,6 @@ impl Vestibule {
         claim.into_iter().collect()
     }
 
-    /// The counters of a reminder to an address beside those of whoever asks for it. They have a count of their own: what
-    /// the servers send by themselves takes no room from what a person waits for.
-    pub(super) fn counters_of_reminder(&self, address: &str) -> Vec<MailCounter> {
-        let reminders =
-            self.counter(MailLimit::Address, "reminders to an address", &counted_address(address));
-        reminders.into_iter().collect()
-    }
-
     /// The counter of a mail to an address alone.
     fn counters_of_address(&self, address: &str) -> Vec<MailCounter> {
         let mails = self.counter(MailLimit::Address, "mails to an address", &counted_address(address));

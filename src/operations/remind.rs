@@ -85,7 +85,6 @@ impl Vestibule {
             mail,
             expire_time,
             ladder_day: rung.map_or(0, |rung| rung.day),
-            counters: self.counters_of_reminder(&user.email),
         }))
     }
 }

@@ -34,7 +34,8 @@ pub trait Passwords {
     async fn uncount_guess(&self, digest: &GuessDigest, now: Timestamp) -> Result<(), StorageError>;
 
     /// Records a login by password: when it was, unless a later one is known (U7), and a hash that takes the place of
-    /// the one that was verified; forgets the failures that were counted together with it, and makes its device known.
+    /// the one that was verified; forgets the failures that were counted together with it, and makes its device known,
+    /// without those that it may have had before it was a stranger.
     ///
     /// `None`, and nothing changed, unless the user is active and the verified hash is still the stored one: whatever
     /// commits first wins (X17).

@@ -53,8 +53,6 @@ pub struct NewReminder {
     pub expire_time: Timestamp,
     /// The rung of the ladder that it is for, in days; 0 for a reminder that somebody asked for.
     pub ladder_day: u32,
-    /// What its mail alone is counted as.
-    pub counters: Vec<MailCounter>,
 }
 
 /// The part of a store that purges and reminds whom a selection names.
@@ -110,8 +108,7 @@ pub trait Selections {
     /// user whom somebody else's transaction holds: such a user is not reminded (X17, X18).
     ///
     /// Each mail is added to every counter. Where there is room for some, those are the first of `reminders`; where there
-    /// is room for none, that is the refusal, and nothing changes. Each is added to counters of its own, too, and left out
-    /// where one of them is full. Who is left out is not counted.
+    /// is room for none, that is the refusal, and nothing changes. Who is left out is not counted.
     async fn remind(
         &self,
         selection: &ReminderSelection,

@@ -119,7 +119,6 @@ on_each_store! {
         a_caller_and_all_together_are_limited_if_the_settings_say_so,
         keys_for_an_address_are_limited_and_the_notice_of_another_primary_one_is_not,
         reminders_stop_where_the_caller_or_all_have_had_their_mails,
-        several_who_claim_one_address_are_reminded_within_its_limit,
         a_repetition_and_what_has_no_limit_are_not_counted,
     ]
     requests: [

@@ -76,7 +76,7 @@ impl Passwords for PostgresRepository {
             user_columns!(),
             "
              ), forgotten AS (
-                 DELETE FROM password_guesses WHERE digest = $5 AND EXISTS (SELECT FROM logged_in)
+                 DELETE FROM password_guesses WHERE digest IN ($5, $6) AND EXISTS (SELECT FROM logged_in)
              )
              SELECT ",
             user_columns!(),
@@ -87,6 +87,7 @@ impl Passwords for PostgresRepository {
         .bind(login.new_hash.as_ref().map(PasswordHash::expose))
         .bind(login.now)
         .bind(login.digest.as_bytes())
+        .bind(login.device.as_ref().map(|device| device.as_bytes().as_slice()))
         .fetch_optional(&mut *transaction)
         .await
         .map_err(storage_error)?;

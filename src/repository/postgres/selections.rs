@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     PostgresRepository, Transaction,
-    mail_counts::{count_mail, count_mails, take_back},
+    mail_counts::{count_mails, take_back},
     page::List,
     storage_error,
     unverified::UnverifiedList,
@@ -125,25 +125,9 @@ impl Selections for PostgresRepository {
             .fetch_all(&mut *transaction)
             .await
             .map_err(storage_error)?;
-        let mut free: Vec<_> =
-            reminders.iter().filter(|reminder| locked.contains(&reminder.user_id.0)).collect();
-        // In an order that all share, or two who remind could wait for one another.
-        free.sort_by_cached_key(|reminder| {
-            reminder.counters.first().and_then(|counter| counter.macs.first().map(|mac| mac.0))
-        });
-        let mut due = Vec::new();
-        for reminder in free {
-            if count_mail(&mut transaction, &reminder.counters, selection.now).await?.is_ok() {
-                due.push(reminder);
-            }
-        }
         // A statement of its own sees the keys as they are under the locks.
+        let due: Vec<_> = reminders.iter().filter(|reminder| locked.contains(&reminder.user_id.0)).collect();
         let reminded = queue(&mut transaction, selection, &due).await?;
-        for reminder in due {
-            if !reminded.iter().any(|user| user.id == reminder.user_id) {
-                take_back(&mut transaction, &reminder.counters, 1, selection.now).await?;
-            }
-        }
         take_back(&mut transaction, counters, room - reminded.len(), selection.now).await?;
         transaction.commit().await.map_err(storage_error)?;
         Ok(Ok(reminded))

@@ -77,8 +77,9 @@ impl Passwords for SqliteRepository {
         .await
         .map_err(storage_error)?;
         let Some(row) = logged_in else { return Ok(None) };
-        sqlx::query("DELETE FROM password_guesses WHERE digest = $1")
+        sqlx::query("DELETE FROM password_guesses WHERE digest IN ($1, $2)")
             .bind(login.digest.as_bytes())
+            .bind(login.device.as_ref().map(|device| device.as_bytes().as_slice()))
             .execute(&mut *transaction)
             .await
             .map_err(storage_error)?;

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 use super::{
     SqliteRepository, append_event,
     keys::insert_key,
-    mail_counts::{count_mail, count_mails, take_back},
+    mail_counts::{count_mails, take_back},
     page::List,
     storage_error,
     unverified::UnverifiedList,
@@ -100,13 +100,7 @@ impl Selections for SqliteRepository {
         reminders.sort_by_key(|reminder| reminder.user_id);
         let mut reminded = Vec::new();
         for reminder in reminders {
-            if count_mail(&mut transaction, &reminder.counters, selection.now).await?.is_err() {
-                continue;
-            }
-            match queue(&mut transaction, selection, reminder).await? {
-                Some(user) => reminded.push(user),
-                None => take_back(&mut transaction, &reminder.counters, 1, selection.now).await?,
-            }
+            reminded.extend(queue(&mut transaction, selection, reminder).await?);
         }
         take_back(&mut transaction, counters, room - reminded.len(), selection.now).await?;
         transaction.commit().await.map_err(storage_error)?;

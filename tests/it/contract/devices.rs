@@ -125,6 +125,17 @@ pub async fn a_login_forgets_the_failures_that_were_counted_with_it_and_no_other
     assert_eq!(exhaust(&store, &stranger, start()).await, 5);
 }
 
+pub async fn a_device_that_becomes_known_again_has_no_failures_from_before(store: Store) {
+    let mike = with_password(&store, "mike").await;
+    let name = named("mike");
+    know(&store, PHONE, &mike, &name, start()).await;
+    let phone = from(PHONE, &name);
+    assert_eq!(exhaust(&store, &phone, start()).await, 5);
+    store.set_password(mike.id, &password_hash("$first")).await.unwrap().unwrap();
+    know(&store, PHONE, &mike, &name, start()).await;
+    assert_eq!(exhaust(&store, &phone, start()).await, 5);
+}
+
 pub async fn of_a_hundred_guesses_at_once_from_a_known_device_five_are_let_in(store: Store) {
     let mike = with_password(&store, "mike").await;
     let name = named("mike");

@@ -12,7 +12,7 @@ use vestibule::{
     },
     repository::{
         CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue, KeyIssues, NewProfile,
-        NewRegistration, NewReminder, RegisterRefusal, VerificationKeyRefusal,
+        NewRegistration, RegisterRefusal, VerificationKeyRefusal,
     },
 };
 
@@ -154,37 +154,6 @@ pub async fn as_many_are_reminded_as_may_and_only_they_are_counted(store: Store)
         assert_eq!(remind(&users[4..], &limits).await.unwrap_err().limit, limit);
         assert_eq!(store.contents().await, before);
     }
-}
-
-pub async fn an_address_is_reminded_as_often_as_it_may_be_whoever_claims_it(store: Store) {
-    let mut users = Vec::new();
-    for name in ["alice", "bob", "carol", "dora"] {
-        users.push(register(&store, name, "alice@example.com").await.0);
-    }
-    let now = start() + window();
-    let remind = async |users: &[User], most| {
-        let reminders: Vec<_> = users
-            .iter()
-            .map(|user| NewReminder { counters: vec![address(1, most)], ..reminder(user, now) })
-            .collect();
-        let reminded = store.remind(&anybody(now), &reminders, &[]).await.unwrap().unwrap();
-        reminded.len()
-    };
-    assert_eq!(remind(&users[..3], 2).await, 2);
-    assert_eq!(sums(&store).await, ["2"]);
-    let before = store.contents().await;
-    assert_eq!(remind(&users, 2).await, 0);
-    assert_eq!(store.contents().await, before);
-    // Those two are not due any more, and not counted again.
-    assert_eq!(remind(&users, 3).await, 1);
-    assert_eq!(sums(&store).await, ["3"]);
-    let elsewhere = NewReminder {
-        email: "old@example.com".into(),
-        counters: vec![address(1, 9)],
-        ..reminder(&users[3], now)
-    };
-    assert_eq!(store.remind(&anybody(now), &[elsewhere], &[]).await.unwrap().unwrap(), []);
-    assert_eq!(sums(&store).await, ["3"]);
 }
 
 pub async fn a_mail_is_counted_for_an_hour_and_told_until_when(store: Store) {

@@ -47,7 +47,6 @@ pub fn reminder(user: &User, now: Timestamp) -> NewReminder {
         mail,
         expire_time: now + window(),
         ladder_day: 0,
-        counters: Vec::new(),
     }
 }
 

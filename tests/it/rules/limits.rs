@@ -137,23 +137,6 @@ pub async fn reminders_stop_where_the_caller_or_all_have_had_their_mails(store: 
     }
 }
 
-pub async fn several_who_claim_one_address_are_reminded_within_its_limit(store: Store) {
-    let (server, client) = start(&store, "mail.limits.per_address_per_hour = 2").await;
-    for (number, address) in ["bob@example.com", "bob+1@example.com", "BOB@example.com"].iter().enumerate() {
-        register(&client, &format!("user{number}"), address).await.unwrap();
-        server.clock.advance(Duration::minutes(70));
-    }
-    server.clock.advance(Duration::days(1));
-    let remind = RemindUnverifiedRequest { force: true, ..Default::default() };
-    let reminded = client.remind_unverified(remind.clone()).await.unwrap();
-    assert_eq!((reminded.remind_count, reminded.more), (2, true));
-    // A count of its own: what reminders were sent tells nobody who registers.
-    register(&client, "user3", "bob@example.com").await.unwrap();
-    server.clock.advance(Duration::minutes(70));
-    let reminded = client.remind_unverified(remind).await.unwrap();
-    assert_eq!((reminded.remind_count, reminded.more), (1, false));
-}
-
 pub async fn a_repetition_and_what_has_no_limit_are_not_counted(store: Store) {
     let (server, client) = start(&store, "mail.limits.per_address_per_hour = 1").await;
     let request = SendActivationEmailRequest {
