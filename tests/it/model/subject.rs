@@ -14,8 +14,8 @@ use vestibule::{
     grpc::proto::{
         ActivateUserRequest, AddEmailAddressRequest, CreateInactiveUserRequest,
         CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest, DeleteUserRequest,
-        DisableUserRequest, EmailAddress, EnableUserRequest, InspectActivationKeyResponse,
-        ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest, PurgeUnverifiedRequest,
+        DisableUserRequest, EmailAddress, EnableUserRequest, InspectActivationKeyResponse, ListMailsRequest,
+        ListUnverifiedRequest, ListUsersRequest, MailState, PurgeExpiredRequest, PurgeUnverifiedRequest,
         RecordLoginRequest, ReissueActivationKeyRequest, RemindUnverifiedRequest, RemoveEmailAddressRequest,
         SendVerificationEmailRequest, SetPrimaryEmailAddressRequest, UnverifiedFilter, User,
         VerifyEmailAddressRequest, send_activation_email_request::User as Named,
@@ -94,6 +94,9 @@ impl Subject {
 
     /// Carries out a step at `now`. What is expected says only which number a new user or key gets.
     pub async fn apply(&mut self, step: &Step, now: Timestamp, expected: &Expected) -> Answer {
+        if let Step::MoveClock(_) | Step::JumpClock = step {
+            self.settle_mails().await;
+        }
         if let Step::JumpClock = step {
             self.server.clock.go_wrong(if self.jumped { -JUMP } else { JUMP });
             self.jumped = !self.jumped;
@@ -256,6 +259,7 @@ impl Subject {
 
     /// Leaves nobody, and the clock right.
     pub async fn clear(&mut self) {
+        self.settle_mails().await;
         if std::mem::take(&mut self.jumped) {
             self.server.clock.go_wrong(-JUMP);
         }
@@ -303,6 +307,16 @@ impl Subject {
         if let Some(number) = expected.returned {
             self.keys.insert(number, key);
         }
+    }
+
+    /// Waits until every mail is recorded as sent: the lease on one that is not would be over once the clock has moved,
+    /// and it would rightly be sent again.
+    async fn settle_mails(&self) {
+        let queued = ListMailsRequest { state: MailState::Queued.into(), ..Default::default() };
+        eventually("the mails are settled", || async {
+            self.client.list_mails(queued.clone()).await.unwrap().mails.is_empty()
+        })
+        .await;
     }
 
     /// Waits for the mails that are expected, and keeps the keys in them under the model's numbers.
