@@ -17,6 +17,7 @@ mod registrations;
 mod requests;
 mod selections;
 pub mod sqlite;
+mod suppressions;
 mod unverified;
 mod users;
 mod verifications;
@@ -42,6 +43,7 @@ pub use registrations::{
 };
 pub use requests::{RemindCount, RequestRecord, Requests};
 pub use selections::{NewReminder, Selections};
+pub use suppressions::{PermanentBounce, Suppressions};
 pub use unverified::Unverified;
 pub use users::{UserRefusal, Users};
 pub use verifications::{
@@ -66,6 +68,7 @@ pub trait Repository:
     + MailCounts
     + Mails
     + Outbox
+    + Suppressions
     + Leases
     + EventLog
     + Send

@@ -1,5 +1,7 @@
 //! `vestibule mails`: the calls of MailService for an operator, straight on the database.
 
+mod suppressions;
+
 use std::{
     io::{Write as _, stderr},
     process::ExitCode,
@@ -17,7 +19,7 @@ use crate::{
     operations::Vestibule,
 };
 
-/// Looks at mails, sends them now, gives them up.
+/// Looks at mails, sends them now, gives them up, and lets suppressed addresses have them again.
 #[derive(Debug, Subcommand)]
 pub enum MailsCommand {
     /// List mails, the longest queued first.
@@ -28,6 +30,10 @@ pub enum MailsCommand {
     Retry(Named),
     /// Give a queued mail up and erase its text.
     Discard(Discard),
+    /// List the addresses that get no mail, since mail to them has bounced for good.
+    Suppressions(suppressions::Suppressions),
+    /// Let such an address have mail again.
+    Lift(suppressions::Lift),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +92,8 @@ impl MailsCommand {
             Self::Show(named) => named.run(async |vestibule, id| Ok(vestibule.get_mail(id).await?)).await,
             Self::Retry(named) => named.run(async |vestibule, id| Ok(vestibule.retry_mail(id).await?)).await,
             Self::Discard(discard) => discard.run().await,
+            Self::Suppressions(suppressions) => suppressions.run().await,
+            Self::Lift(lift) => lift.run().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How users and mails are printed: a table for people, JSON for programs.
+//! How users, mails and suppressed addresses are printed: a table for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -11,6 +11,7 @@ use crate::domain::{
     activation_key::ActivationKey,
     locale::Locale,
     mail::{Mail, MailState},
+    suppression::Suppression,
     user::{User, UserState},
 };
 
@@ -55,6 +56,22 @@ impl Output {
     /// One mail, whole but for its text.
     pub fn mail(self, mail: &Mail) -> String {
         self.one(mail_json(mail))
+    }
+
+    /// A list of suppressed addresses.
+    pub fn suppressions(self, suppressions: &[Suppression]) -> String {
+        let row = |suppression: &Suppression| {
+            let times = [suppression.create_time, suppression.last_bounce_time].map(rfc3339);
+            let [create_time, last_bounce_time] = times;
+            [suppression.email.clone(), create_time, last_bounce_time, suppression.reason.clone()]
+        };
+        let columns = ["EMAIL", "CREATE TIME", "LAST BOUNCE TIME", "REASON"];
+        self.list(suppressions, columns, row, suppression_json)
+    }
+
+    /// One suppressed address.
+    pub fn suppression(self, suppression: &Suppression) -> String {
+        self.one(suppression_json(suppression))
     }
 
     fn list<T, const N: usize>(
@@ -127,6 +144,17 @@ fn mail_json(mail: &Mail) -> Value {
         "create_time": rfc3339(mail.create_time),
         "finish_time": mail.finish_time.map(rfc3339),
         "expire_time": rfc3339(mail.expire_time),
+    })
+}
+
+/// A suppression with the names of the API.
+fn suppression_json(suppression: &Suppression) -> Value {
+    json!({
+        "email": suppression.email,
+        "create_time": rfc3339(suppression.create_time),
+        "last_bounce_time": rfc3339(suppression.last_bounce_time),
+        "reason": suppression.reason,
+        "mail_id": suppression.mail_id.map(|id| id.to_string()),
     })
 }
 

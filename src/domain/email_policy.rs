@@ -38,6 +38,8 @@ pub enum Disposable {
 pub enum Warning {
     /// The domain of the address gives addresses to throw away.
     DisposableEmailDomain,
+    /// The address gets no mail, since mail to it has bounced for good; no policy says so, but the store.
+    EmailAddressSuppressed,
 }
 
 impl EmailPolicy {

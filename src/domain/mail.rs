@@ -96,6 +96,15 @@ pub struct UnreadableMail {
     pub what: &'static str,
 }
 
+/// A mail that a worker holds a lease on and must not send, as its recipient is suppressed; it comes without its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SuppressedMail {
+    /// The id.
+    pub id: MailId,
+    /// The lease's.
+    pub claim_token: Uuid,
+}
+
 /// A mail as it is shown; its text never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {

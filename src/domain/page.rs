@@ -20,6 +20,8 @@ pub enum PageKey {
     },
     /// Of a list in the order of usernames: the last one seen, as it is compared.
     Username(String),
+    /// Of a list in the order of addresses: the last one seen.
+    Email(String),
 }
 
 /// Some of a list, in order.

@@ -11,6 +11,7 @@ use crate::{
         event_log::{Event, LogId, Position},
         mail::{Mail, MailKind, MailState},
         profile::{ALREADY_ACTIVATED, KeyRefusal, ProfileState},
+        suppression::Suppression,
         unverified::Tally,
         user::{User, UserState},
         user_email_address::UserEmailAddress,
@@ -46,6 +47,10 @@ pub fn warning(warning: Warning) -> proto::Warning {
         Warning::DisposableEmailDomain => (
             proto::WarningCode::DisposableEmailDomain,
             "The domain of the email address gives addresses to throw away.",
+        ),
+        Warning::EmailAddressSuppressed => (
+            proto::WarningCode::EmailAddressSuppressed,
+            "Mail to the email address has bounced for good: what is queued for it is discarded until LiftSuppression.",
         ),
     };
     proto::Warning { code: code.into(), message: message.to_owned() }
@@ -101,6 +106,17 @@ fn mail_state(state: MailState) -> proto::MailState {
         MailState::Queued => proto::MailState::Queued,
         MailState::Delivered => proto::MailState::Delivered,
         MailState::Discarded => proto::MailState::Discarded,
+    }
+}
+
+/// A suppressed address.
+pub fn suppression(suppression: Suppression) -> proto::Suppression {
+    proto::Suppression {
+        email: suppression.email,
+        create_time: Some(timestamp(suppression.create_time)),
+        last_bounce_time: Some(timestamp(suppression.last_bounce_time)),
+        reason: suppression.reason,
+        mail_id: suppression.mail_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

@@ -57,7 +57,7 @@ impl EmailAddressService for EmailAddressHandler {
             user_email_and_call(&request.user_id, &request.email, caller, &request.request_id)?;
         let warnings = validate::field("email", self.calls.email_policy().check(&email))?;
         let asked = email.clone();
-        let addresses = self
+        let added = self
             .calls
             .run(
                 deadline,
@@ -66,8 +66,8 @@ impl EmailAddressService for EmailAddressHandler {
             .await?
             .map_err(|error| status::add_email_address(error, user_id, &asked))?;
         Ok(Response::new(AddEmailAddressResponse {
-            email_addresses: convert::email_addresses(addresses),
-            warnings: warnings.into_iter().map(convert::warning).collect(),
+            email_addresses: convert::email_addresses(added.addresses),
+            warnings: warnings.into_iter().chain(added.warnings).map(convert::warning).collect(),
         }))
     }
 

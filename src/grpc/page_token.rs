@@ -16,6 +16,7 @@ use crate::{
 /// What follows tells which order the place is in.
 const CREATED: u8 = 0;
 const USERNAME: u8 = 1;
+const EMAIL: u8 = 2;
 
 /// A list as a caller asked for it, without its paging: a token of another one opens nothing.
 pub struct Query(Vec<u8>);
@@ -38,6 +39,7 @@ impl Query {
                 [&[CREATED], create_time.timestamp_micros().to_be_bytes().as_slice(), id.as_bytes()].concat()
             }
             Some(PageKey::Username(key)) => [&[USERNAME], key.as_bytes()].concat(),
+            Some(PageKey::Email(email)) => [&[EMAIL], email.as_bytes()].concat(),
         };
         BASE64_URL_SAFE_NO_PAD.encode(keyring.seal(random, &self.0, &place))
     }
@@ -62,6 +64,7 @@ impl Query {
                 })
             }
             (&USERNAME, key) => Some(PageKey::Username(str::from_utf8(key).ok()?.to_owned())),
+            (&EMAIL, email) => Some(PageKey::Email(str::from_utf8(email).ok()?.to_owned())),
             _ => None,
         }
     }
@@ -85,6 +88,7 @@ mod tests {
         for place in [
             PageKey::Created { create_time: Timestamp::from_timestamp_micros(-1).unwrap(), id: Uuid::max() },
             PageKey::Username("mike".into()),
+            PageKey::Email("mike@example.com".into()),
         ] {
             let token = list.write(&keyring, &SystemRandom, Some(place.clone()));
             assert_eq!(list.read(&keyring, &token).unwrap(), Some(place));

@@ -83,7 +83,7 @@ impl RegistrationService for RegistrationHandler {
             user: Some(convert::user(created.user)),
             expire_time: Some(convert::timestamp(created.expire_time)),
             activation_key: expose(created.activation_key),
-            warnings: warnings.into_iter().flatten().map(convert::warning).collect(),
+            warnings: warnings.into_iter().flatten().chain(created.warnings).map(convert::warning).collect(),
         }))
     }
 

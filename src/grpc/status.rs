@@ -404,10 +404,11 @@ mod tests {
         hashing::Overloaded,
         operations::{
             ActivateUserError, DeleteUserError, DisableUserError, DiscardMailError, EmailAddressError,
-            EnableUserError, GetMailError, GetUserError, ListEmailAddressesError, ListEventsError,
-            ListMailsError, ListUnverifiedError, ListUsersError, PurgeExpiredError, PurgeUnverifiedError,
-            RecordLoginError, Reference, RemindUnverifiedError, RequestError, RetryMailError,
-            SetPasswordError, VerifyEmailAddressError, VerifyPasswordError,
+            EnableUserError, GetMailError, GetUserError, LiftSuppressionError, ListEmailAddressesError,
+            ListEventsError, ListMailsError, ListSuppressionsError, ListUnverifiedError, ListUsersError,
+            PurgeExpiredError, PurgeUnverifiedError, RecordLoginError, Reference, RemindUnverifiedError,
+            ReportBounceError, RequestError, RetryMailError, SetPasswordError, VerifyEmailAddressError,
+            VerifyPasswordError,
         },
     };
 
@@ -679,6 +680,14 @@ mod tests {
         add("DiscardMail", "MailNotFound", discard_mail(DiscardMailError::MailNotFound, id));
         add("DiscardMail", "Delivered", discard_mail(DiscardMailError::Delivered, id));
         add("DiscardMail", "Storage", discard_mail(DiscardMailError::Storage(unavailable()), id));
+        add("ReportBounce", "MailNotFound", report_bounce(ReportBounceError::MailNotFound(id)));
+        add("ReportBounce", "Storage", report_bounce(ReportBounceError::Storage(conflict())));
+        let listed = ListSuppressionsError::Storage(unavailable());
+        add("ListSuppressions", "Storage", list_suppressions(listed));
+        let email = EmailAddress::parse("alice@example.com").unwrap();
+        let lift = |error| lift_suppression(error, &email);
+        add("LiftSuppression", "SuppressionNotFound", lift(LiftSuppressionError::SuppressionNotFound));
+        add("LiftSuppression", "Storage", lift(LiftSuppressionError::Storage(unavailable())));
     }
 
     fn reason_of(status: &Status) -> String {

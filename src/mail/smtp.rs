@@ -21,16 +21,12 @@ use super::{
     MailSender, OutgoingMail, SendError,
     mime::{self, WireMessage},
 };
-use crate::domain::Invalid;
+use crate::domain::{Invalid, masking::mask_keys};
 
 /// How long a server may take to say goodbye to a mail that is already settled.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of what a server says goes into an error.
 const MAX_ERROR_CHARS: usize = 200;
-/// A row of this many hexadecimal digits may be a key, or half of one that was wrapped.
-const MASKED_HEX_DIGITS: usize = 16;
-/// A row of this many characters of base64 may be an encoded body.
-const MASKED_BASE64_CHARS: usize = 40;
 
 /// Refusals that speak of the client or the server, not of the mail: a command that isn't known (500, 502)
 /// or doesn't fit (503), a host that takes no mail (521), credentials or encryption wanted (530 to 538).
@@ -244,26 +240,7 @@ fn clean(text: &str, password: Option<&str>) -> String {
     if let Some(password) = password.filter(|password| password.len() >= 4) {
         text = text.replace(password, "***");
     }
-    let text = mask(&text, MASKED_HEX_DIGITS, |c| c.is_ascii_hexdigit());
-    let text = mask(&text, MASKED_BASE64_CHARS, |c| c.is_ascii_alphanumeric() || "+/=".contains(c));
-    text.chars().take(MAX_ERROR_CHARS).collect()
-}
-
-/// Masks every row of at least `length` ASCII characters that `suspect` knows.
-fn mask(text: &str, length: usize, suspect: impl Fn(char) -> bool) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut row = 0;
-    for c in text.chars() {
-        row = if suspect(c) { row + 1 } else { 0 };
-        if row <= length {
-            masked.push(c);
-        }
-        if row == length {
-            masked.truncate(masked.len() - length);
-            masked.push_str("***");
-        }
-    }
-    masked
+    mask_keys(&text).chars().take(MAX_ERROR_CHARS).collect()
 }
 
 #[cfg(test)]

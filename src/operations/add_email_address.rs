@@ -3,10 +3,20 @@
 use super::{EmailAddressError, Vestibule, issue_verification_key::once};
 use crate::{
     domain::{
-        email_address::EmailAddress, request::Call, user::UserId, user_email_address::UserEmailAddress,
+        email_address::EmailAddress, email_policy::Warning, request::Call, user::UserId,
+        user_email_address::UserEmailAddress,
     },
     repository::NewEmailAddress,
 };
+
+/// What there is after an address was added.
+#[derive(Debug)]
+pub struct AddedEmailAddress {
+    /// All of the user's.
+    pub addresses: Vec<UserEmailAddress>,
+    /// What there is to say of the one that was added.
+    pub warnings: Vec<Warning>,
+}
 
 impl Vestibule {
     /// Gives a user a further, unverified address, and mails it a key.
@@ -15,14 +25,16 @@ impl Vestibule {
         user_id: UserId,
         email: EmailAddress,
         call: &Call,
-    ) -> Result<Vec<UserEmailAddress>, EmailAddressError> {
+    ) -> Result<AddedEmailAddress, EmailAddressError> {
+        let warnings = self.email_warnings(&email).await?;
         let once = once("AddEmailAddress", user_id, &email, call);
         if let Some(addresses) = self.addresses_if_done(user_id, &once).await? {
-            return Ok(addresses);
+            return Ok(AddedEmailAddress { addresses, warnings });
         }
         let issue = self.verification_key(user_id, email, call, &once).await?;
         let addition = NewEmailAddress { issue, max: self.max_email_addresses };
         let added = self.repository.add_email_address(&addition).await?;
-        self.addresses_after(user_id, &once, added).await
+        let addresses = self.addresses_after(user_id, &once, added).await?;
+        Ok(AddedEmailAddress { addresses, warnings })
     }
 }

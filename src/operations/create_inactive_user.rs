@@ -6,6 +6,7 @@ use crate::{
         Timestamp,
         activation_key::ActivationKey,
         email_address::EmailAddress,
+        email_policy::Warning,
         locale::Locale,
         mail_limit::MailLimitReached,
         password::Password,
@@ -48,6 +49,8 @@ pub struct InactiveUser {
     pub expire_time: Timestamp,
     /// The key, only if it was not mailed (X2), and not when the request was done before (X10).
     pub activation_key: Option<ActivationKey>,
+    /// What there is to say of the address.
+    pub warnings: Vec<Warning>,
 }
 
 /// Why nobody was registered.
@@ -92,9 +95,10 @@ impl Vestibule {
         request: CreateInactiveUser,
     ) -> Result<InactiveUser, CreateInactiveUserError> {
         let once = request.once();
+        let warnings = self.email_warnings(&request.email).await?;
         // Before the password is hashed: a repetition costs no hash.
         if let Some(done) = self.find_done(&once).await? {
-            return Ok(answer_again(&request, &done)?);
+            return Ok(answer_again(&request, &done, warnings)?);
         }
         let site = match &request.site {
             Some(id) => self.sites.find(id),
@@ -157,7 +161,7 @@ impl Vestibule {
             Ok(user) => user,
             Err(RegisterRefusal::RequestDone) => {
                 let done = self.expect_done(&once).await?;
-                return Ok(answer_again(&request, &done)?);
+                return Ok(answer_again(&request, &done, warnings)?);
             }
             Err(RegisterRefusal::UsernameTaken | RegisterRefusal::UsernameExpired) => {
                 return Err(CreateInactiveUserError::UsernameTaken);
@@ -166,7 +170,8 @@ impl Vestibule {
             Err(RegisterRefusal::MailLimit(reached)) => return Err(reached.into()),
         };
         self.mail_queued.notify_one();
-        Ok(InactiveUser { user, expire_time, activation_key: (!request.send_email).then_some(key) })
+        let activation_key = (!request.send_email).then_some(key);
+        Ok(InactiveUser { user, expire_time, activation_key, warnings })
     }
 }
 
@@ -184,12 +189,16 @@ impl CreateInactiveUser {
 }
 
 /// What a request was answered that is made again, but for the key: whatever became of the user since.
-fn answer_again(request: &CreateInactiveUser, done: &RequestRecord) -> Result<InactiveUser, StorageError> {
+fn answer_again(
+    request: &CreateInactiveUser,
+    done: &RequestRecord,
+    warnings: Vec<Warning>,
+) -> Result<InactiveUser, StorageError> {
     let (Some(id), Some(expire_time), Some(site)) = (done.user_id, done.expire_time, done.site.clone())
     else {
         return Err(StorageError::Corrupt("a request's record"));
     };
     let (username, email, locale) = (&request.username, &request.email, request.locale.clone());
     let user = User::registered(id, username, email, site, locale, done.create_time, expire_time);
-    Ok(InactiveUser { user, expire_time, activation_key: None })
+    Ok(InactiveUser { user, expire_time, activation_key: None, warnings })
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::StorageError;
 use crate::domain::{
     Timestamp,
-    mail::{ClaimedMail, MailId, Settlement, UnreadableMail},
+    mail::{ClaimedMail, MailId, Settlement, SuppressedMail, UnreadableMail},
 };
 
 /// Whose end an event tells of, in SQL that both stores understand: mails that carry an activation key, also one whose
@@ -26,6 +26,8 @@ pub struct Claim {
     pub mails: Vec<ClaimedMail>,
     /// To be settled like any other, so that none of them comes back with every claim.
     pub unreadable: Vec<UnreadableMail>,
+    /// To be discarded.
+    pub suppressed: Vec<SuppressedMail>,
 }
 
 /// The part of a store that hands out mails and remembers what became of them.
@@ -34,6 +36,9 @@ pub trait Outbox {
     /// Takes a lease until `lease_expire_time` on up to `limit` queued mails that are due and that nobody holds a
     /// live lease on, those due longest first, and counts an attempt on each. No mail is handed out twice
     /// while its lease lives, and none holds up another: a row that can't be read is handed out as such.
+    ///
+    /// Every mail to an address that is suppressed by then, of whatever kind, is handed out as such, without its text.
+    /// This is the one place that keeps mail from such addresses, so that no call can forget it.
     async fn claim_mails(
         &self,
         now: Timestamp,

@@ -14,6 +14,7 @@ mod pool;
 mod registrations;
 mod requests;
 mod selections;
+mod suppressions;
 mod unverified;
 mod users;
 mod verifications;

@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, ClockGuard},
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, Settlement, UnreadableMail, backoff},
+        mail::{ClaimedMail, MailId, Settlement, SuppressedMail, UnreadableMail, backoff},
         policy,
     },
     mail::{MailSender, OutgoingMail, SendError},
@@ -81,6 +81,10 @@ impl MailOutbox {
                         let outbox = self.clone();
                         sending.spawn(async move { outbox.give_up(mail).await });
                     }
+                    for mail in claim.suppressed {
+                        let outbox = self.clone();
+                        sending.spawn(async move { outbox.withhold(mail).await });
+                    }
                 }
                 Err(error) => {
                     // Once for each outage, not once a second.
@@ -140,6 +144,14 @@ impl MailOutbox {
     async fn give_up(&self, mail: UnreadableMail) {
         let error = format!("{} in its row is none that Vestibule writes", mail.what);
         tracing::error!(mail_id = %mail.id, error, "mail given up");
+        self.record(mail.id, mail.claim_token, &Settlement::Discarded { error }).await;
+    }
+
+    /// Discards a mail whose recipient is suppressed: nothing is wrong with it, so whoever looks after the service need
+    /// not be told.
+    async fn withhold(&self, mail: SuppressedMail) {
+        tracing::info!(mail_id = %mail.id, "mail withheld, as its address is suppressed");
+        let error = "the address is suppressed".to_owned();
         self.record(mail.id, mail.claim_token, &Settlement::Discarded { error }).await;
     }
 

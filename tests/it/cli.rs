@@ -8,6 +8,7 @@ mod never_verified;
 mod purging;
 mod serving;
 mod settings;
+mod suppressions;
 mod templates;
 mod users;
 
@@ -32,6 +33,9 @@ on_each_store! {
     ]
     mails: [
         a_mail_is_listed_shown_sent_and_given_up_by_hand,
+    ]
+    suppressions: [
+        suppressed_addresses_are_listed_and_lifted_by_hand,
     ]
     users: [
         users_are_listed_in_every_form,

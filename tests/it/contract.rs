@@ -26,6 +26,7 @@ mod requests;
 mod schema;
 mod selecting;
 pub mod store;
+mod suppressing;
 mod switching;
 mod users;
 mod verifying;
@@ -296,6 +297,14 @@ contract! {
         x20_a_mail_discarded_by_hand_is_erased_and_told_of_once,
         only_what_carries_an_activation_key_is_told_of_as_failed,
         a_worker_settles_nothing_that_was_discarded_under_it,
+    ]
+    suppressing: [
+        a_suppression_stays_and_says_what_the_latest_bounce_said,
+        u4_suppressions_are_listed_in_the_order_of_addresses_page_by_page,
+        a_suppression_that_is_lifted_is_gone_and_shown_as_it_stood,
+        every_mail_to_a_suppressed_address_is_handed_out_as_such,
+        a_mail_that_can_not_be_read_is_suppressed_like_any_other,
+        a_suppression_outlives_mail_and_user,
     ]
     limits: [
         what_is_beyond_a_limit_is_refused_and_changes_nothing,

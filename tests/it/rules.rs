@@ -1,5 +1,6 @@
 //! The rules as a caller meets them, on both stores: the real client, and a clock that stands where a test puts it.
 
+mod bounces;
 mod clock;
 pub mod deadlines;
 mod devices;
@@ -112,6 +113,14 @@ on_each_store! {
         a_mail_that_is_discarded_never_leaves,
         u4_mails_are_listed_page_by_page_and_a_token_continues_one_query,
         a_mail_that_is_not_there_is_named,
+    ]
+    bounces: [
+        no_mail_of_any_kind_reaches_a_suppressed_address_until_it_is_lifted,
+        a_mail_that_waits_for_a_suppressed_address_is_discarded,
+        a_bounced_mail_tells_its_address_and_a_temporary_bounce_suppresses_nothing,
+        whoever_registers_or_adds_a_suppressed_address_is_told_and_not_refused,
+        u4_suppressions_are_listed_page_by_page_and_a_token_continues_one_query,
+        what_is_wrong_in_a_bounce_is_named,
     ]
     limits: [
         ten_mails_in_an_hour_go_to_one_address_whoever_comes_and_goes,

@@ -5,9 +5,12 @@ use tonic_types::ErrorDetails;
 
 use super::{name, refuse, storage};
 use crate::{
-    domain::mail::MailId,
+    domain::{email_address::EmailAddress, mail::MailId},
     grpc::proto::ErrorReason,
-    operations::{DiscardMailError, GetMailError, ListMailsError, RetryMailError},
+    operations::{
+        DiscardMailError, GetMailError, LiftSuppressionError, ListMailsError, ListSuppressionsError,
+        ReportBounceError, RetryMailError,
+    },
 };
 
 /// ListMails' refusals.
@@ -40,6 +43,35 @@ pub fn discard_mail(error: DiscardMailError, id: MailId) -> Status {
         DiscardMailError::MailNotFound => mail_not_found(id),
         DiscardMailError::Delivered => finished(id, "A mail server has taken the mail."),
         DiscardMailError::Storage(error) => storage(&error),
+    }
+}
+
+/// ReportBounce's refusals.
+pub fn report_bounce(error: ReportBounceError) -> Status {
+    match error {
+        ReportBounceError::MailNotFound(id) => mail_not_found(id),
+        ReportBounceError::Storage(error) => storage(&error),
+    }
+}
+
+/// ListSuppressions' refusals.
+pub fn list_suppressions(error: ListSuppressionsError) -> Status {
+    match error {
+        ListSuppressionsError::Storage(error) => storage(&error),
+    }
+}
+
+/// LiftSuppression's refusals.
+pub fn lift_suppression(error: LiftSuppressionError, email: &EmailAddress) -> Status {
+    let message = "The address is not suppressed.";
+    match error {
+        LiftSuppressionError::SuppressionNotFound => refuse(
+            Code::NotFound,
+            ErrorReason::SuppressionNotFound,
+            message,
+            ErrorDetails::with_resource_info("vestibule.v1.Suppression", email.as_str(), "", message),
+        ),
+        LiftSuppressionError::Storage(error) => storage(&error),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{PostgresRepository, Transaction, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
+        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, SuppressedMail, UnreadableMail},
         user::UserId,
     },
     repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
@@ -38,7 +38,8 @@ impl Outbox for PostgresRepository {
                  -- The driver panics at an infinite instant; a missing one it can tell.
                  CASE WHEN isfinite(create_time) THEN create_time END AS create_time,
                  CASE WHEN isfinite(expire_time) THEN expire_time END AS expire_time,
-                 CASE WHEN isfinite(next_attempt_time) THEN next_attempt_time ELSE $1 END AS due_time",
+                 CASE WHEN isfinite(next_attempt_time) THEN next_attempt_time ELSE $1 END AS due_time,
+                 EXISTS (SELECT FROM suppressions WHERE email = mails.recipient) AS suppressed",
         )
         .bind(now)
         .bind(lease_expire_time)
@@ -48,18 +49,22 @@ impl Outbox for PostgresRepository {
         .await
         .map_err(storage_error)?;
         let mut mails = Vec::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut suppressed) = (Vec::new(), Vec::new());
         for row in &rows {
+            let mail_id = MailId(row.try_get("id").map_err(storage_error)?);
+            if row.try_get("suppressed").map_err(storage_error)? {
+                suppressed.push(SuppressedMail { id: mail_id, claim_token });
+                continue;
+            }
             match claimed(row, claim_token) {
                 Ok(mail) => mails.push(mail),
                 Err(error) => {
-                    let id = MailId(row.try_get("id").map_err(storage_error)?);
-                    unreadable.push(UnreadableMail { id, claim_token, what: error.corrupt_part() });
+                    unreadable.push(UnreadableMail { id: mail_id, claim_token, what: error.corrupt_part() });
                 }
             }
         }
         mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable })
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable, suppressed })
     }
 
     async fn settle_mail(

@@ -8,7 +8,7 @@ use super::{SqliteRepository, id, instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
+        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, SuppressedMail, UnreadableMail},
         user::UserId,
     },
     repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
@@ -32,7 +32,8 @@ impl Outbox for SqliteRepository {
                      AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
                  ORDER BY next_attempt_time, id LIMIT $4
              )
-             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time",
+             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time,
+                 EXISTS (SELECT 1 FROM suppressions WHERE email = mails.recipient) AS suppressed",
         )
         .bind(now.timestamp_micros())
         .bind(lease_expire_time.timestamp_micros())
@@ -43,18 +44,22 @@ impl Outbox for SqliteRepository {
         .map_err(storage_error)?;
         transaction.commit().await.map_err(storage_error)?;
         let mut mails = Vec::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut suppressed) = (Vec::new(), Vec::new());
         for row in &rows {
+            let mail_id = MailId(id(row, "id")?);
+            if row.try_get("suppressed").map_err(storage_error)? {
+                suppressed.push(SuppressedMail { id: mail_id, claim_token });
+                continue;
+            }
             match claimed(row, claim_token) {
                 Ok(mail) => mails.push(mail),
                 Err(error) => {
-                    let id = MailId(id(row, "id")?);
-                    unreadable.push(UnreadableMail { id, claim_token, what: error.corrupt_part() });
+                    unreadable.push(UnreadableMail { id: mail_id, claim_token, what: error.corrupt_part() });
                 }
             }
         }
         mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable })
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable, suppressed })
     }
 
     async fn settle_mail(

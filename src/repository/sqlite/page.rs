@@ -81,7 +81,8 @@ pub(super) trait List {
     fn push_walk(&self, query: &mut QueryBuilder<Sqlite>, after: Option<&PageKey>) {
         query.push(" WHERE true");
         match after {
-            None => {}
+            // No list of users is in the order of addresses.
+            None | Some(PageKey::Email(_)) => {}
             Some(PageKey::Created { create_time, id }) => {
                 query.push(" AND (create_time, id) > (").push_bind(create_time.timestamp_micros());
                 query.push(", ").push_bind(*id).push(")");

@@ -34,7 +34,7 @@ const REGISTRATION_TABLES: [&str; 6] =
     ["users", "email_addresses", "verified_email_addresses", "activation_keys", "mails", "events"];
 
 /// The tables that hold nothing of a user.
-const OTHER_TABLES: [&str; 2] = ["requests", "mail_counts"];
+const OTHER_TABLES: [&str; 3] = ["requests", "mail_counts", "suppressions"];
 
 /// Far longer than any case takes: what waits for something that never comes fails then.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -8,12 +8,13 @@ use vestibule::grpc::proto::{
     ActivateRequest, ActivateUserRequest, AddEmailAddressRequest, CountUnverifiedRequest,
     CreateInactiveUserRequest, CreateRegistrationProfileRequest, DeleteRegistrationProfileRequest,
     DeleteUserRequest, DisableUserRequest, DiscardMailRequest, EnableUserRequest, GetMailRequest,
-    GetRegistrationProfileRequest, GetUserRequest, InspectActivationKeyRequest, ListEmailAddressesRequest,
-    ListEventsRequest, ListMailsRequest, ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest,
-    PurgeUnverifiedRequest, RecordLoginRequest, ReissueActivationKeyRequest, RemindUnverifiedRequest,
-    RemoveEmailAddressRequest, RetryMailRequest, SendActivationEmailRequest, SendVerificationEmailRequest,
-    SetPasswordRequest, SetPrimaryEmailAddressRequest, UnverifiedFilter, VerifyEmailAddressRequest,
-    VerifyPasswordRequest, WatchEventsRequest, get_user_request, send_activation_email_request,
+    GetRegistrationProfileRequest, GetUserRequest, InspectActivationKeyRequest, LiftSuppressionRequest,
+    ListEmailAddressesRequest, ListEventsRequest, ListMailsRequest, ListSuppressionsRequest,
+    ListUnverifiedRequest, ListUsersRequest, PurgeExpiredRequest, PurgeUnverifiedRequest, RecordLoginRequest,
+    ReissueActivationKeyRequest, RemindUnverifiedRequest, RemoveEmailAddressRequest, ReportBounceRequest,
+    RetryMailRequest, SendActivationEmailRequest, SendVerificationEmailRequest, SetPasswordRequest,
+    SetPrimaryEmailAddressRequest, UnverifiedFilter, VerifyEmailAddressRequest, VerifyPasswordRequest,
+    WatchEventsRequest, get_user_request, report_bounce_request, send_activation_email_request,
     verify_password_request,
 };
 
@@ -96,6 +97,16 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
         "GetMail" => (encode(GetMailRequest { mail_id }), no_mail()),
         "RetryMail" => (encode(RetryMailRequest { mail_id }), no_mail()),
         "DiscardMail" => (encode(DiscardMailRequest { mail_id }), no_mail()),
+        // A temporary one: it changes nothing, whatever it is reported of.
+        "ReportBounce" => {
+            let bounced = Some(report_bounce_request::Bounced::MailId(mail_id));
+            (encode(ReportBounceRequest { bounced, ..Default::default() }), no_mail())
+        }
+        "ListSuppressions" => (encode(ListSuppressionsRequest::default()), done()),
+        "LiftSuppression" => {
+            let answer = Answer::new(Code::NotFound, "SUPPRESSION_NOT_FOUND", &[]);
+            (encode(LiftSuppressionRequest { email }), answer)
+        }
         _ => panic!("{} has no valid request yet", method.full_name()),
     };
     (DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap(), answer)
@@ -113,6 +124,7 @@ pub fn sample(name: &str) -> String {
         "locale" => "de-AT".to_owned(),
         "user_id" | "mail_id" | "request_id" => Uuid::nil().to_string(),
         "activation_key" | "key" => KEY.to_owned(),
+        "reason" => "550 5.1.1 no such mailbox".to_owned(),
         "page_token" => String::new(),
         // A position of another log.
         "after" => "0".repeat(48),

@@ -72,21 +72,26 @@ pub async fn r8_a_text_that_can_not_be_is_refused_by_the_name_of_its_field(store
 /// Texts for a field, perhaps of a new user, each with whether it can be.
 fn hostile(name: &str, new: bool, sample: &str) -> Vec<(String, bool)> {
     let is_domain = name == "email_domain";
+    // What a mail server says is free, as long as it is one line that reads as it stands.
+    let may_be_in = |character: char| {
+        is_domain && MADE_NOTHING_OF.contains(&character)
+            || name == "reason" && !BIDI.contains(&character) && !character.is_control()
+    };
     let mut texts = Vec::new();
     for character in controls().chain([BIDI, UNSEEN, NO_CHARACTERS].concat()) {
-        texts.push((format!("{character}{sample}"), is_domain && MADE_NOTHING_OF.contains(&character)));
+        texts.push((format!("{character}{sample}"), may_be_in(character)));
     }
     // Alone and at the end a few of each kind will do.
     for character in ['\0', '\t', '\n', '\r', '\u{7f}', '\u{85}', '\u{202e}', '\u{200b}', '\u{ffff}'] {
         let nothing = MADE_NOTHING_OF.contains(&character);
         texts.push((
             format!("{sample}{character}"),
-            nothing && (is_domain || ["email", "recipient"].contains(&name)),
+            may_be_in(character) || nothing && ["email", "recipient"].contains(&name),
         ));
-        texts.push((character.to_string(), false));
+        texts.push((character.to_string(), name == "reason" && may_be_in(character)));
     }
     // RFC 8265 has nothing against a mark in front; a new username has.
-    let mark_may_be = name == "password" || name.starts_with("username") && !new;
+    let mark_may_be = ["password", "reason"].contains(&name) || name.starts_with("username") && !new;
     texts.push((format!("{MARK}{sample}"), mark_may_be));
     // Alone it is too short for a new password.
     texts.push((MARK.to_string(), mark_may_be && !new));
