@@ -50,7 +50,7 @@ Results go to standard output, everything else to standard error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run on this machine with SQLite made on the spot and mails shown in the terminal.
+    /// Run on this machine with SQLite made on the spot and mails shown in the terminal and the browser.
     Dev(dev::Dev),
     /// Serve gRPC.
     Serve(serve::Serve),

@@ -25,4 +25,6 @@ pub mod telemetry;
 
 pub mod server;
 
+pub mod mailbox;
+
 pub mod cli;

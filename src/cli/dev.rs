@@ -12,16 +12,22 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{asked_to_stop, print, serve::start_logging};
 use crate::{
     clock::SystemClock,
     config::{ConfigError, Settings},
-    domain::{activation_key::ActivationKey, mail::MailKind},
+    domain::mail::MailKind,
     mail::{OutgoingMail, console::ConsoleSender},
+    mailbox::{Mailbox, find_key},
+    random::SystemRandom,
     server::{Outside, Server},
 };
 
-/// Runs with SQLite in a folder, and shows every mail in the terminal.
+const SERVICE: &str = "vestibule.v1.RegistrationService";
+
+/// Runs with SQLite in a folder, and shows every mail in the terminal and in the browser.
 #[derive(Debug, Args)]
 pub struct Dev {
     /// The folder for the database and its keyring; made when missing.
@@ -30,6 +36,9 @@ pub struct Dev {
     /// The address to serve gRPC on; must be on this machine.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
+    /// The address to show mails on in the browser; must be on this machine.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8025")]
+    mailbox: SocketAddr,
     /// Shift the clock, to see keys expire: 8d is eight days on, -1h an hour back.
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = parse_span)]
     clock_offset: Option<TimeDelta>,
@@ -37,8 +46,10 @@ pub struct Dev {
 
 impl Dev {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        if !self.listen.ip().is_loopback() {
-            return Err(ConfigError(format!("--listen must be on this machine, not {}", self.listen)).into());
+        for (flag, address) in [("--listen", self.listen), ("--mailbox", self.mailbox)] {
+            if !address.ip().is_loopback() {
+                return Err(ConfigError(format!("{flag} must be on this machine, not {address}")).into());
+            }
         }
         fs::create_dir_all(&self.data)
             .with_context(|| format!("the folder {} can't be made", self.data.display()))?;
@@ -52,45 +63,69 @@ impl Dev {
             ],
         )?;
         start_logging(&settings)?;
+        let mailbox = Mailbox::open(self.mailbox, &SystemRandom).await.with_context(|| {
+            format!("can't show mails on {}; --mailbox names another address", self.mailbox)
+        })?;
         // Known once the server listens; a mail of an earlier run may be shown before.
         let address = Arc::new(OnceLock::new());
         let (shown, listen) = (Arc::clone(&address), self.listen);
         let hint = move |mail: &OutgoingMail<'_>| next_line(mail, *shown.get().unwrap_or(&listen));
-        let sender = ConsoleSender::stdout().with_hint(Box::new(hint));
+        let console = Arc::new(ConsoleSender::stdout().with_hint(Box::new(hint)));
         let outside = Outside {
             clock: Arc::new(SystemClock::shifted(self.clock_offset.unwrap_or_default())),
-            sender: Some(Arc::new(sender)),
+            sender: Some(Arc::new(mailbox.sender(console))),
             ..Outside::default()
         };
-        let stop = asked_to_stop();
+        let asked = asked_to_stop();
         let server = Server::start(&settings, outside).await?;
         address.get_or_init(|| server.address);
-        print(&welcome(server.address, &self.data))?;
-        server.run_until(stop).await?;
+        tracing::info!(address = %mailbox.address, "mailbox open");
+        print(&welcome(server.address, mailbox.address, &self.data))?;
+        let stop = CancellationToken::new();
+        let shown = mailbox.serve(registering(server.address), stop.clone());
+        let running = async {
+            let asked = async {
+                asked.await;
+                stop.cancel();
+            };
+            let ended = server.run_until(asked).await;
+            // The server may have stopped by itself.
+            stop.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(running, shown);
+        ended?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn welcome(address: SocketAddr, data: &std::path::Path) -> String {
-    let service = "vestibule.v1.RegistrationService";
+fn welcome(address: SocketAddr, mailbox: SocketAddr, data: &std::path::Path) -> String {
+    let register = registering(address);
     format!(
         "
-Vestibule is ready on {address}; its data is in {}. Mails are shown here. Stop it with Ctrl-C.
+Vestibule is ready on {address}; its data is in {}. Stop it with Ctrl-C.
+Mails are shown here, and in the browser on http://{mailbox}/
 
 Register somebody, in another terminal:
 
-  grpcurl -plaintext -d '{{\"username\": \"alice\", \"email\": \"alice@example.com\"}}' {address} {service}/CreateInactiveUser
+  {register}
 
 See who has never verified:
 
-  grpcurl -plaintext {address} {service}/ListUnverified
+  grpcurl -plaintext {address} {SERVICE}/ListUnverified
 
 See what else there is:
 
-  grpcurl -plaintext {address} describe {service}
+  grpcurl -plaintext {address} describe {SERVICE}
 ",
         data.display()
     )
+}
+
+/// The line to begin with.
+fn registering(address: SocketAddr) -> String {
+    let request = r#"{"username": "alice", "email": "alice@example.com"}"#;
+    format!("grpcurl -plaintext -d '{request}' {address} {SERVICE}/CreateInactiveUser")
 }
 
 /// The next line to paste, with the key that the mail carries.
@@ -102,8 +137,7 @@ fn next_line(mail: &OutgoingMail<'_>, address: SocketAddr) -> Option<String> {
         MailKind::EmailVerification => ("Verify it", "key", "EmailAddressService/VerifyEmailAddress"),
         MailKind::PrimaryEmailChanged => return None,
     };
-    // From the end: a username may look like a key, and the embedded template shows it first.
-    let key = mail.text.body().rsplit(|c: char| !c.is_ascii_alphanumeric()).find_map(ActivationKey::parse)?;
+    let key = find_key(mail.kind, mail.text)?;
     Some(format!(
         "{title}:\n\n  grpcurl -plaintext -d '{{\"{field}\": \"{}\"}}' {address} vestibule.v1.{call}\n",
         key.expose()

@@ -22,6 +22,7 @@ mod hostile;
 mod identity;
 mod interleavings;
 mod journeys;
+mod mailbox;
 mod million;
 mod model;
 mod races;

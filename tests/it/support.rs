@@ -3,6 +3,7 @@
 pub mod dice;
 pub mod grpcurl;
 pub mod house;
+pub mod http;
 pub mod night;
 pub mod postgres;
 pub mod process;

@@ -8,7 +8,7 @@ use vestibule::domain::event_log::Position;
 
 use crate::support::{
     grpcurl, house,
-    process::{Process, run, vestibule},
+    process::{FREE_PORTS, Process, run, vestibule},
 };
 
 /// A command as the README shows it, and what it says the answer is.
@@ -22,7 +22,7 @@ struct Stop {
 fn every_command_of_the_tour_answers_as_the_readme_says() {
     let folder = tempfile::tempdir().unwrap();
     let mut server =
-        Process::listen(vestibule(folder.path()).args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]));
+        Process::listen(vestibule(folder.path()).args(["dev", "--data", "data"]).args(FREE_PORTS));
     let mut key = None;
     let stops = stops(&house::read("README.md"));
     for Stop { command, promised } in &stops {
@@ -50,7 +50,12 @@ fn the_two_commands_are_those_that_exist() {
     let commands: Vec<_> = house::blocks(section, "sh").concat();
     assert_eq!(commands, ["cargo run -- dev", "./scripts/test"]);
     let folder = tempfile::tempdir().unwrap();
-    assert!(run(folder.path(), &["dev", "--help"], &[]).status.success());
+    let help = run(folder.path(), &["dev", "--help"], &[]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for address in ["127.0.0.1:50051", "127.0.0.1:8025"] {
+        assert!(help.contains(address) && readme.contains(address), "{address}");
+    }
     let script = Command::new("bash").arg("-n").arg(house::root().join("scripts/test")).output().unwrap();
     assert!(script.status.success(), "{}", String::from_utf8_lossy(&script.stderr));
     assert!(house::read(".ci/run").contains("\nexec ./scripts/test\n"), "CI runs the same command");

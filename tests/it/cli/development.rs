@@ -7,7 +7,7 @@ use vestibule::grpc::proto::ActivationKeyState;
 
 use super::{BAD_SETTINGS, code, run, stderr};
 use crate::support::{
-    process::{Process, vestibule},
+    process::{FREE_PORTS, Process, vestibule},
     server::{Client, refused},
 };
 
@@ -26,7 +26,7 @@ fn nobody_elsewhere_can_be_served_by_accident() {
         ("VESTIBULE__DATABASE__URL_FILE", "of-production"),
     ];
     let mut command = vestibule(folder.path());
-    let server = Process::listen(command.args(["dev", "--listen", "127.0.0.1:0"]).envs(environment));
+    let server = Process::listen(command.arg("dev").args(FREE_PORTS).envs(environment));
     assert!(server.address.ip().is_loopback());
     assert!(folder.path().join("vestibule-dev/vestibule.db").exists(), "it has a database of its own");
 }
@@ -79,7 +79,5 @@ async fn r10_a_shifted_clock_sees_keys_expired_that_were_issued_without() {
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> Process {
-    Process::start(
-        vestibule(folder).args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]).args(arguments),
-    )
+    Process::start(vestibule(folder).args(["dev", "--data", "data"]).args(FREE_PORTS).args(arguments))
 }

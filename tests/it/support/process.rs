@@ -14,6 +14,9 @@ use nix::sys::signal::Signal;
 /// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What lets many development servers run side by side.
+pub const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--mailbox", "127.0.0.1:0"];
+
 /// A command of the built program, in `folder`, without any setting of the environment.
 pub fn vestibule(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));

@@ -36,6 +36,7 @@ fn modules_import_only_what_the_architecture_allows() {
     notices(imports, "src/clock.rs", with("use crate::{domain::Timestamp, random};"), "clock imports random");
     notices(imports, "src/repository/users.rs", with("use super::postgres;"), "imports repository::postgres");
     notices(imports, "src/workers/mail_outbox.rs", with("use crate::mail::smtp::X;"), "imports mail::smtp");
+    notices(imports, "src/cli/serve.rs", with("use crate::mailbox::Mailbox;"), "cli::serve imports mailbox");
     notices(imports, "src/new.rs", with("//! New."), "new is in no row");
     notices(
         imports,
