@@ -4,6 +4,7 @@
 
 pub mod activation_key;
 pub mod bidi;
+pub mod delivery;
 pub mod device;
 pub mod email_address;
 pub mod email_policy;

@@ -5,6 +5,8 @@ pub mod file;
 mod mime;
 pub mod smtp;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::{
@@ -17,6 +19,9 @@ use crate::domain::{
 pub trait MailSender: Send + Sync {
     /// Returns when the mail is in somebody else's hands. May be called again for the same mail.
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError>;
+
+    /// Lets go of connections that nobody has used for so long; called once in a while, and with nothing at the end.
+    async fn close_idle(&self, _idle_for: Duration) {}
 }
 
 /// A mail with all that goes into its headers.
@@ -37,7 +42,13 @@ pub struct OutgoingMail<'a> {
 /// Why a mail was not taken, without anything of its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Trying again may help.
+    /// No mail at all can be sent for now, and this one was not begun.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It was broken off in the middle, by the server or because of this mail.
+    #[error("{0}")]
+    Interrupted(String),
+    /// This mail or this recipient is refused for now.
     #[error("{0}")]
     Transient(String),
     /// Trying again is no use: this mail or this recipient is refused for good.

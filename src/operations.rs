@@ -164,7 +164,8 @@ impl Vestibule {
         let text = self.templates.mail(context)?;
         let id = MailId(random::uuid_v7(&*self.random, now));
         let sealed_text = seal_text(&self.keyring, &*self.random, id, recipient, &text);
-        Ok(NewMail { id, kind: context.content.kind(), sealed_text, expire_time })
+        let key_digest = context.content.key().map(ActivationKey::digest);
+        Ok(NewMail { id, kind: context.content.kind(), sealed_text, key_digest, expire_time })
     }
 }
 

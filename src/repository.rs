@@ -34,7 +34,7 @@ pub use event_log::{EventBatch, EventLog, Numbered};
 pub use leases::{LeaseRequest, Leased, Leases};
 pub use mail_counts::MailCounts;
 pub use mails::{MailRefusal, Mails};
-pub use outbox::{Claim, Outbox};
+pub use outbox::{Claim, ClaimRequest, Outbox};
 pub use passwords::{CountedGuess, PasswordLogin, Passwords};
 pub use registrations::{
     ActivateRefusal, Activation, CreateProfileRefusal, IssueKeyRefusal, IssueKeysRefusal, KeyIssue,

@@ -25,7 +25,12 @@ use crate::{
     mail::MailSender,
     random::{Random, SystemRandom},
     repository::Repository,
-    workers::{Workers, event_sequencer::EventSequencer, mail_outbox::MailOutbox, sweeper::Sweeper},
+    workers::{
+        Workers,
+        event_sequencer::EventSequencer,
+        mail_outbox::{Attempts, MailOutbox},
+        sweeper::Sweeper,
+    },
 };
 
 pub use mails::{Preview, PreviewedMail, check_templates, preview_mail};
@@ -104,13 +109,16 @@ impl Server {
         };
         let outbox = MailOutbox {
             repository: Arc::clone(&vestibule.repository),
-            sender,
-            keyring: Arc::clone(&vestibule.keyring),
-            clock: Arc::clone(&vestibule.clock),
-            clock_guard: Arc::clone(&vestibule.clock_guard),
-            random: Arc::clone(&vestibule.random),
+            attempts: Attempts {
+                sender,
+                keyring: Arc::clone(&vestibule.keyring),
+                clock: Arc::clone(&vestibule.clock),
+                clock_guard: Arc::clone(&vestibule.clock_guard),
+                random: Arc::clone(&vestibule.random),
+                timeout: Duration::from_secs(settings.mail.timeout_seconds),
+            },
             mail_queued: Arc::clone(&vestibule.mail_queued),
-            attempt_timeout: Duration::from_secs(settings.mail.timeout_seconds),
+            places: usize::try_from(settings.mail.concurrency).unwrap_or(usize::MAX),
         };
         let health = Health::new().await;
         let calls = Calls::new(Arc::clone(&vestibule));

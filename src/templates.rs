@@ -106,11 +106,14 @@ impl MailContent<'_> {
             Self::PrimaryEmailChanged { .. } => MailKind::PrimaryEmailChanged,
         }
     }
-    /// Whether it carries a key.
-    fn has_key(&self) -> bool {
+
+    /// The key that it carries, if it carries one.
+    pub fn key(&self) -> Option<&ActivationKey> {
         match self {
-            Self::Activation { .. } | Self::Reminder { .. } | Self::EmailVerification { .. } => true,
-            Self::PrimaryEmailChanged { .. } => false,
+            Self::Activation { key, .. }
+            | Self::Reminder { key, .. }
+            | Self::EmailVerification { key, .. } => Some(key),
+            Self::PrimaryEmailChanged { .. } => None,
         }
     }
 }

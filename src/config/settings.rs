@@ -73,6 +73,7 @@ pub struct Mail {
     pub sender: Sender,
     pub from: String,
     pub timeout_seconds: u64,
+    pub concurrency: u64,
     pub limits: MailLimits,
     pub smtp: Smtp,
     pub file: MailFile,
@@ -105,6 +106,7 @@ pub struct MailLimits {
 pub struct Smtp {
     pub url: SecretString,
     pub url_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[mail.file]`

@@ -1,12 +1,15 @@
-//! A mail on its way: what it says, where it stands in the outbox, and when it is tried again.
+//! A mail: what it says, and where it stands in the outbox.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Invalid, Timestamp, email_address::EmailAddress, page::PageKey, parse_uuid, user::UserId};
+use super::{
+    Invalid, Timestamp, activation_key::KeyDigest, email_address::EmailAddress, page::PageKey, parse_uuid,
+    user::UserId,
+};
 
 /// A mail's id, a UUID of version 7; its Message-ID is made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,51 +61,10 @@ pub struct NewMail {
     pub kind: MailKind,
     /// The sealed text.
     pub sealed_text: Vec<u8>,
-    /// When it becomes pointless: it is not tried again after that.
+    /// The digest of the key in it, if there is one: without that key the mail is pointless.
+    pub key_digest: Option<KeyDigest>,
+    /// When it becomes pointless in any case: it is not tried again after that.
     pub expire_time: Timestamp,
-}
-
-/// A mail that a worker holds a lease on.
-#[derive(Debug, Clone)]
-pub struct ClaimedMail {
-    /// The id.
-    pub id: MailId,
-    /// Whom it concerns.
-    pub user_id: UserId,
-    /// What it is for.
-    pub kind: MailKind,
-    /// Where it goes, as stored.
-    pub recipient: String,
-    /// The sealed text.
-    pub sealed_text: Vec<u8>,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// Fences off a worker whose lease ran out.
-    pub claim_token: Uuid,
-    /// When it was queued.
-    pub create_time: Timestamp,
-    /// When it becomes pointless.
-    pub expire_time: Timestamp,
-}
-
-/// A mail that a worker holds a lease on and nobody can read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadableMail {
-    /// The id.
-    pub id: MailId,
-    /// The lease's.
-    pub claim_token: Uuid,
-    /// What in its row no version of this program writes.
-    pub what: &'static str,
-}
-
-/// A mail that a worker holds a lease on and must not send, as its recipient is suppressed; it comes without its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SuppressedMail {
-    /// The id.
-    pub id: MailId,
-    /// The lease's.
-    pub claim_token: Uuid,
 }
 
 /// A mail as it is shown; its text never is.
@@ -141,25 +103,6 @@ pub struct MailFilter {
     pub user_id: Option<UserId>,
     /// Where it goes.
     pub recipient: Option<EmailAddress>,
-}
-
-/// What became of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settlement {
-    /// A mail server has taken it.
-    Delivered,
-    /// It failed for now.
-    Retry {
-        /// Not before then.
-        next_attempt_time: Timestamp,
-        /// What went wrong, free of secrets.
-        error: String,
-    },
-    /// It failed for good.
-    Discarded {
-        /// What went wrong, free of secrets.
-        error: String,
-    },
 }
 
 impl MailId {
@@ -271,20 +214,6 @@ impl fmt::Display for MailId {
     }
 }
 
-/// The shortest ceiling of a wait between two attempts.
-const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-/// The longest wait between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_hours(1);
-
-/// How long to wait after `attempt` failed attempts: uniform between nothing and a ceiling that
-/// doubles from 5 seconds to an hour. `jitter` is a random number, all of whose values are as likely.
-pub fn backoff(attempt: u32, jitter: u64) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(10);
-    let ceiling = FIRST_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
-    let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(jitter % (millis + 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,16 +272,5 @@ mod tests {
         }
         assert!(MailText::from_bytes("\u{ff}".as_bytes()).is_none());
         assert!(MailText::from_bytes([b"\xffa\nb\n1\n", "ä".as_bytes()].concat().as_slice()).is_none());
-    }
-
-    #[test]
-    fn the_backoff_doubles_from_five_seconds_to_an_hour() {
-        for (attempt, ceiling) in
-            [(0, 5), (1, 5), (2, 10), (3, 20), (4, 40), (9, 1280), (10, 2560), (11, 3600), (u32::MAX, 3600)]
-        {
-            assert_eq!(backoff(attempt, 0), Duration::ZERO);
-            assert_eq!(backoff(attempt, ceiling * 1000), Duration::from_secs(ceiling), "attempt {attempt}");
-            assert_eq!(backoff(attempt, ceiling * 1000 + 1), Duration::ZERO, "attempt {attempt}");
-        }
     }
 }

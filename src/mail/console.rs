@@ -67,7 +67,7 @@ impl MailSender for ConsoleSender {
         writer
             .write_all(shown.as_bytes())
             .and_then(|()| writer.flush())
-            .map_err(|error| SendError::Transient(format!("can't show the mail: {error}")))
+            .map_err(|error| SendError::Unavailable(format!("can't show the mail: {error}")))
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_written_is_tried_again_and_what_cannot_be_formed_is_not() {
         let outcome = send(&ConsoleSender::new(Box::new(Broken)), "s", "key").await;
-        assert!(matches!(outcome, Err(SendError::Transient(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(SendError::Unavailable(_))), "{outcome:?}");
         let writes = Writes::default();
         let outcome = send(&ConsoleSender::new(Box::new(writes.clone())), "a\nb", "key").await;
         assert!(matches!(outcome, Err(SendError::Permanent(_))), "{outcome:?}");

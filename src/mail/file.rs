@@ -54,7 +54,7 @@ impl MailSender for FileSender {
         let message = mime::form(mail)?;
         let name = format!("{}.eml", mail.id);
         self.write(&name, message.text.as_bytes()).await.map_err(|error| {
-            SendError::Transient(format!("can't write {name} into {}: {error}", self.directory.display()))
+            SendError::Unavailable(format!("can't write {name} into {}: {error}", self.directory.display()))
         })
     }
 }
@@ -146,17 +146,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_transient_and_leaves_nothing_behind() {
+    async fn a_failure_is_no_fault_of_the_mail_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let in_the_way = folder.path().join("file");
         fs::write(&in_the_way, "").unwrap();
         let outcome = send(&FileSender::new(in_the_way), 1, &text("key")).await;
-        assert!(matches!(outcome, Err(SendError::Transient(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(SendError::Unavailable(_))), "{outcome:?}");
 
         let directory = folder.path().join("mails");
         fs::create_dir_all(directory.join(Uuid::from_u128(1).to_string() + ".eml")).unwrap();
         let outcome = send(&FileSender::new(directory.clone()), 1, &text("key")).await;
-        assert!(matches!(outcome, Err(SendError::Transient(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(SendError::Unavailable(_))), "{outcome:?}");
         assert_eq!(names(&directory), [Uuid::from_u128(1).to_string() + ".eml"]);
     }
 

@@ -1,6 +1,6 @@
 //! The sender that holds mails and hands them on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -27,5 +27,9 @@ impl MailSender for MailboxSender {
         let message = mail::message(mail)?;
         self.mails.hold(mail, message);
         self.next.send(mail).await
+    }
+
+    async fn close_idle(&self, idle_for: Duration) {
+        self.next.close_idle(idle_for).await;
     }
 }

@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::StorageError;
 use crate::domain::{
     Timestamp,
-    mail::{ClaimedMail, MailId, Settlement, SuppressedMail, UnreadableMail},
+    delivery::{ClaimedMail, MailLease, RestingDomain, Settled, Settlement, UnfitMail, WITHDRAWN},
+    event::EventKind,
+    mail::{MailId, MailState},
 };
 
 /// Whose end an event tells of, in SQL that both stores understand: mails that carry an activation key, also one whose
@@ -17,7 +19,47 @@ macro_rules! carries_activation_key {
     };
 }
 
-pub(super) use carries_activation_key;
+/// Whether nobody needs a mail any more, in SQL that both stores understand: the key in it is dead, its user is past
+/// activating, or its address is verified.
+macro_rules! is_pointless {
+    () => {
+        "CASE
+            WHEN kind IN ('activation', 'reminder') THEN NOT EXISTS (
+                SELECT 1 FROM users
+                WHERE users.id = mails.user_id AND users.state = 'PENDING' AND users.profile_issue_time IS NOT NULL
+            ) OR mails.key_digest IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM activation_keys WHERE activation_keys.digest = mails.key_digest
+            ) OR EXISTS (
+                SELECT 1 FROM verified_email_addresses
+                WHERE verified_email_addresses.email = mails.recipient
+                    AND verified_email_addresses.user_id <> mails.user_id
+            )
+            WHEN kind = 'email_verification' THEN mails.key_digest IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM verification_keys WHERE verification_keys.digest = mails.key_digest
+            ) OR EXISTS (
+                SELECT 1 FROM verified_email_addresses WHERE verified_email_addresses.email = mails.recipient
+            )
+            ELSE false
+        END"
+    };
+}
+
+pub(super) use {carries_activation_key, is_pointless};
+
+/// Which mails a worker asks for, and on what terms.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// What is due by now.
+    pub now: Timestamp,
+    /// How long the lease lives, unless it is renewed.
+    pub lease_expire_time: Timestamp,
+    /// New for each claim.
+    pub claim_token: Uuid,
+    /// How many mails are looked at.
+    pub limit: u32,
+    /// Whose mails are put off instead.
+    pub resting: Vec<RestingDomain>,
+}
 
 /// What a worker has taken a lease on.
 #[derive(Debug, Default)]
@@ -25,36 +67,71 @@ pub struct Claim {
     /// To be sent, those due longest first.
     pub mails: Vec<ClaimedMail>,
     /// To be settled like any other, so that none of them comes back with every claim.
-    pub unreadable: Vec<UnreadableMail>,
-    /// To be discarded.
-    pub suppressed: Vec<SuppressedMail>,
+    pub unfit: Vec<UnfitMail>,
+    /// How many were put off, since their domain rests.
+    pub put_off: usize,
+}
+
+/// What a settlement writes into a mail's row.
+pub(super) struct End<'a> {
+    pub state: MailState,
+    /// Stays as it is where there is none.
+    pub next_attempt_time: Option<Timestamp>,
+    /// Whether the attempt that the claim counted is taken back.
+    pub uncounted: bool,
+    /// The one before stays where there is none.
+    pub error: Option<&'a str>,
+    /// Appended if the mail carries an activation key.
+    pub event: Option<&'static str>,
+}
+
+impl<'a> End<'a> {
+    pub fn of(settlement: &'a Settlement) -> Self {
+        let end = |state, error, event: Option<EventKind>| Self {
+            state,
+            next_attempt_time: None,
+            uncounted: false,
+            error,
+            event: event.map(EventKind::as_str),
+        };
+        match settlement {
+            Settlement::Delivered => end(MailState::Delivered, None, Some(EventKind::ActivationMailSent)),
+            Settlement::Discarded { error } => {
+                end(MailState::Discarded, Some(error), Some(EventKind::ActivationMailFailed))
+            }
+            Settlement::Withdrawn => end(MailState::Discarded, Some(WITHDRAWN), None),
+            Settlement::Retry { next_attempt_time, error } => Self {
+                next_attempt_time: Some(*next_attempt_time),
+                ..end(MailState::Queued, Some(error), None)
+            },
+            Settlement::Returned { next_attempt_time, error } => Self {
+                next_attempt_time: Some(*next_attempt_time),
+                uncounted: true,
+                ..end(MailState::Queued, error.as_deref(), None)
+            },
+        }
+    }
 }
 
 /// The part of a store that hands out mails and remembers what became of them.
 #[async_trait]
 pub trait Outbox {
-    /// Takes a lease until `lease_expire_time` on up to `limit` queued mails that are due and that nobody holds a
-    /// live lease on, those due longest first, and counts an attempt on each. No mail is handed out twice
-    /// while its lease lives, and none holds up another: a row that can't be read is handed out as such.
-    ///
-    /// Every mail to an address that is suppressed by then, of whatever kind, is handed out as such, without its text.
-    /// This is the one place that keeps mail from such addresses, so that no call can forget it.
-    async fn claim_mails(
-        &self,
-        now: Timestamp,
-        lease_expire_time: Timestamp,
-        claim_token: Uuid,
-        limit: u32,
-    ) -> Result<Claim, StorageError>;
+    /// Takes a lease on up to `limit` queued mails that are due and that nobody holds a live lease on, those due longest
+    /// first, and counts an attempt on each. No mail is handed out twice while its lease lives, and none holds
+    /// up another: what can't be read, has a suppressed recipient or is pointless is handed out as such, and the
+    /// mails of a domain that rests are not handed out but due again when it has rested.
+    async fn claim_mails(&self, request: &ClaimRequest) -> Result<Claim, StorageError>;
 
-    /// Records what became of an attempt. A mail that is done is erased but for its record, and if it carried an
-    /// activation key, `activation_mail_sent` or `activation_mail_failed` is appended.
-    /// False, and nothing changed, if the lease went to somebody else or the mail is gone.
-    async fn settle_mail(
+    /// Lengthens leases, but for those that went to somebody else, and says which it has lengthened.
+    async fn renew_mail_leases(
         &self,
-        id: MailId,
-        claim_token: Uuid,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<bool, StorageError>;
+        leases: &[MailLease],
+        lease_expire_time: Timestamp,
+    ) -> Result<Vec<MailId>, StorageError>;
+
+    /// Records what became of mails, of all of them or, if it fails, of none. A mail that is done is erased but for its
+    /// record, and if it carried an activation key, `activation_mail_sent` or `activation_mail_failed` is
+    /// appended. Says which it has recorded: not those whose lease went to somebody else or that are gone,
+    /// where nothing changes.
+    async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError>;
 }

@@ -34,7 +34,12 @@ use crate::{
     },
     grpc::front::Anonymous,
     hashing::PasswordHasher,
-    mail::{MailSender, console::ConsoleSender, file::FileSender, smtp::SmtpSender},
+    mail::{
+        MailSender,
+        console::ConsoleSender,
+        file::FileSender,
+        smtp::{self, SmtpSender},
+    },
     operations::Vestibule,
     random::Random,
     repository::{Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository},
@@ -56,6 +61,7 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
     for (key, number, range) in [
         ("database.timeout_seconds", settings.database.timeout_seconds, 1..=600),
         ("mail.timeout_seconds", settings.mail.timeout_seconds, 1..=600),
+        ("mail.concurrency", settings.mail.concurrency, 1..=256),
         ("grpc.call_seconds", settings.grpc.call_seconds, 1..=3600),
         ("grpc.max_connections", settings.grpc.max_connections, 1..=1_000_000),
         ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
@@ -285,13 +291,25 @@ fn mail_limits(settings: &Settings) -> MailLimits {
 pub(super) fn mail_sender(settings: &Settings) -> Result<Arc<dyn MailSender>, ConfigError> {
     let timeout = Duration::from_secs(settings.mail.timeout_seconds);
     Ok(match settings.mail.sender {
-        Sender::Smtp => Arc::new(
-            SmtpSender::new(&settings.mail.smtp.url, timeout)
-                .map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?,
-        ),
+        Sender::Smtp => {
+            let roots = settings.mail.smtp.ca_file.as_ref().map(|file| certificates(file)).transpose()?;
+            let sender = SmtpSender::new(&settings.mail.smtp.url, timeout, roots.as_deref());
+            Arc::new(sender.map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?)
+        }
         Sender::File => Arc::new(FileSender::new(settings.mail.file.directory.clone())),
         Sender::Console => Arc::new(ConsoleSender::stdout()),
     })
+}
+
+/// Further authorities that a mail server's certificate may come from.
+fn certificates(file: &Path) -> Result<Vec<u8>, ConfigError> {
+    let refuse = |why: String| ConfigError(format!("mail.smtp.ca_file: {} {why}", file.display()));
+    let pem = fs::read(file).map_err(|error| refuse(format!("can't be read: {error}")))?;
+    if smtp::holds_certificates(&pem) {
+        Ok(pem)
+    } else {
+        Err(refuse("holds no certificate in PEM".to_owned()))
+    }
 }
 
 /// Reserves what the settings list; what could be no username needs no reserving, so it is a slip of the pen.

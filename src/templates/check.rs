@@ -62,7 +62,9 @@ fn look_at(set: &TemplateSet, name: &Name, mail: &MailContext<'_>, sample: &Samp
     }
     match set.render(name, context) {
         Err(error) => vec![error],
-        Ok(text) if name.part != Part::Subject && mail.content.has_key() && !text.contains(sample.key()) => {
+        Ok(text)
+            if name.part != Part::Subject && mail.content.key().is_some() && !text.contains(sample.key()) =>
+        {
             vec![TemplateError::NoKey { name: name.to_string() }]
         }
         Ok(_) => Vec::new(),

@@ -1,275 +1,363 @@
-//! Sends the mails that wait: claim what is due, send, settle each alone, sleep until rung or due.
+//! Sends the mails that wait: claim what is due, send, settle, sleep until rung or due.
+//!
+//! One task decides everything; what takes time (the database, the mail server) runs beside it as a job, and comes
+//! back as its end. While outcomes are being recorded, further ones gather, and are recorded together.
+
+mod attempt;
+mod breaker;
+mod domains;
+mod hand;
+mod records;
 
 use std::{mem, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
     sync::Notify,
-    task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    task::{self, JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::{
+    attempt::Verdict,
+    breaker::{Allowance, Breaker},
+    hand::Hand,
+    records::Records,
+};
 use crate::{
     causes::Causes,
-    clock::{Clock, ClockGuard},
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, Settlement, SuppressedMail, UnreadableMail, backoff},
-        policy,
+        delivery::{MailLease, RestingDomain, Settled, Settlement, Unfit, UnfitMail},
+        mail::MailId,
     },
-    mail::{MailSender, OutgoingMail, SendError},
-    operations::open_text,
-    random::{self, Random},
-    repository::{Claim, Repository, StorageError},
-    sealing::Keyring,
+    random,
+    repository::{Claim, ClaimRequest, Repository, StorageError},
 };
 
-/// How many mails are sent at the same time.
-const MAX_SENDING: usize = 16;
-/// How long a worker sleeps that nobody rings: another replica's mails, and those that are due again.
+pub use attempt::Attempts;
+
+/// How often a worker looks that nobody rings: for mails of other processes, and for those that are due again.
 const POLL: Duration = Duration::from_secs(1);
-/// How much longer than its own timeout a sender gets: cutting off one that is just saying goodbye would send
-/// a mail twice that has been taken.
-const SENDER_GRACE: Duration = Duration::from_secs(3);
-/// How much longer than an attempt a lease lives, so that the outcome can be recorded.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// How often recording an outcome is tried; past that the lease runs out, and the mail is sent again.
-const SETTLE_ATTEMPTS: u32 = 5;
-const SETTLE_DELAY: Duration = Duration::from_millis(500);
+/// How long a lease lives; it is renewed while its mail is in hand.
+const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// How often leases are renewed.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// The longest that a mail of a slow domain is put off.
+const PUT_OFF_MILLIS: i64 = 15_000;
+/// How long a connection to a mail server that nobody uses is kept.
+const KEEP_IDLE: Duration = Duration::from_secs(10);
 
 /// The worker that empties the outbox.
 #[derive(Clone)]
 pub struct MailOutbox {
     /// Where mails wait.
     pub repository: Arc<dyn Repository>,
-    /// How they leave.
-    pub sender: Arc<dyn MailSender>,
-    /// Opens them.
-    pub keyring: Arc<Keyring>,
-    /// Decides what is due.
-    pub clock: Arc<dyn Clock>,
-    /// Whether the time can be trusted.
-    pub clock_guard: Arc<ClockGuard>,
-    /// Jitter and claim tokens.
-    pub random: Arc<dyn Random>,
+    /// How they are sent.
+    pub attempts: Attempts,
     /// Rung when a mail was queued.
     pub mail_queued: Arc<Notify>,
-    /// How long one attempt may take.
-    pub attempt_timeout: Duration,
+    /// How many mails are sent at the same time.
+    pub places: usize,
+}
+
+/// What ran beside the loop, and has ended.
+enum Done {
+    Claimed { asked: Instant, outcome: Result<Claim, StorageError>, limit: usize },
+    Attempted { lease: MailLease, attempt: u32, settlement: Settlement, verdict: Verdict },
+    Recorded,
+    Renewed { asked: Instant, leases: Vec<MailLease>, outcome: Result<Vec<MailId>, StorageError> },
+    Tidied,
+}
+
+/// The loop's state.
+struct Loop {
+    outbox: MailOutbox,
+    jobs: JoinSet<Done>,
+    hand: Hand,
+    breaker: Breaker,
+    records: Records,
+    /// Whether something may be due that nobody has looked for.
+    is_hungry: bool,
+    claiming: Option<task::Id>,
+    renewing: Option<task::Id>,
+    tidying: Option<task::Id>,
+    /// Whether the last look failed: it is told once for each outage, not once a second.
+    is_failing: bool,
 }
 
 impl MailOutbox {
-    /// Sends until it is stopped; what has been claimed by then is sent and settled first.
+    /// Sends until it is stopped. What is being sent by then is settled first; what only waits in hand is given back.
     pub async fn run(self, stop: CancellationToken) {
-        let mut sending = JoinSet::new();
-        let mut failing = false;
+        let mut worker = Loop {
+            hand: Hand::new(self.places),
+            records: Records::new(Arc::clone(&self.repository), Arc::clone(&self.attempts.clock)),
+            outbox: self,
+            jobs: JoinSet::new(),
+            breaker: Breaker::default(),
+            is_hungry: true,
+            claiming: None,
+            renewing: None,
+            tidying: None,
+            is_failing: false,
+        };
+        let (mut poll, mut renewal) = (interval(POLL), interval(RENEWAL));
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let bell = Arc::clone(&worker.outbox.mail_queued);
         while !stop.is_cancelled() {
-            // Interest is noted before looking, so that a ring in between is not missed.
-            let rung = self.mail_queued.notified();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
-            match self.claim(MAX_SENDING.saturating_sub(sending.len())).await {
-                Ok(claim) => {
-                    failing = false;
-                    for mail in claim.mails {
-                        let outbox = self.clone();
-                        sending.spawn(async move { outbox.attempt(mail).await });
-                    }
-                    for mail in claim.unreadable {
-                        let outbox = self.clone();
-                        sending.spawn(async move { outbox.give_up(mail).await });
-                    }
-                    for mail in claim.suppressed {
-                        let outbox = self.clone();
-                        sending.spawn(async move { outbox.withhold(mail).await });
-                    }
-                }
-                Err(error) => {
-                    // Once for each outage, not once a second.
-                    if !mem::replace(&mut failing, true) {
-                        tracing::warn!(error = %Causes(&error), "the outbox can't be read");
-                    }
-                }
-            }
-            // One mail that takes long holds up nobody else: as soon as a place is free, more are claimed.
-            let full = sending.len() >= MAX_SENDING;
+            worker.begin();
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(ended) = sending.join_next() => {
-                    let mut ended = Some(ended);
-                    while let Some(outcome) = ended {
-                        tell_of_a_panic(outcome);
-                        ended = sending.try_join_next();
-                    }
-                }
-                () = rung, if !full => {}
-                () = sleep(POLL), if !full => {}
+                Some(ended) = worker.jobs.join_next_with_id() => worker.take(ended),
+                () = bell.notified() => worker.is_hungry = true,
+                _ = poll.tick() => worker.look(),
+                _ = renewal.tick() => worker.renew(),
             }
         }
-        while let Some(outcome) = sending.join_next().await {
-            tell_of_a_panic(outcome);
-        }
+        worker.finish().await;
+    }
+}
+
+impl Loop {
+    /// Begins whatever can be begun.
+    fn begin(&mut self) {
+        let allowance = self.breaker.allowance(Instant::now());
+        self.claim(allowance);
+        self.send(allowance);
+        self.records.begin(&mut self.jobs, || Done::Recorded);
     }
 
-    /// Takes a lease on up to `limit` mails that are due.
-    async fn claim(&self, limit: usize) -> Result<Claim, StorageError> {
-        let now = self.clock.now();
-        let lease = TimeDelta::from_std(self.attempt_timeout + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
-        let claim_token = random::uuid_v4(&*self.random);
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.repository.claim_mails(now, now + lease, claim_token, limit).await
-    }
-
-    /// Sends one mail and records what became of it.
-    async fn attempt(&self, mail: ClaimedMail) {
-        let outcome = self.send(&mail).await;
-        let now = self.clock.now();
-        let expire_time = self.expire_time(&mail, now);
-        let settlement = settle(&mail, outcome, now, expire_time, random::number(&*self.random));
-        match &settlement {
-            Settlement::Delivered => tracing::info!(mail_id = %mail.id, attempt = mail.attempt, "mail sent"),
-            Settlement::Retry { next_attempt_time, error } => {
-                tracing::warn!(mail_id = %mail.id, attempt = mail.attempt, %next_attempt_time, error, "mail failed for now");
-            }
-            Settlement::Discarded { error } => {
-                tracing::error!(mail_id = %mail.id, attempt = mail.attempt, error, "mail given up");
-            }
-        }
-        self.record(mail.id, mail.claim_token, &settlement).await;
-    }
-
-    /// Discards a mail that can't be read: it would come back with every claim, and never leave.
-    async fn give_up(&self, mail: UnreadableMail) {
-        let error = format!("{} in its row is none that Vestibule writes", mail.what);
-        tracing::error!(mail_id = %mail.id, error, "mail given up");
-        self.record(mail.id, mail.claim_token, &Settlement::Discarded { error }).await;
-    }
-
-    /// Discards a mail whose recipient is suppressed: nothing is wrong with it, so whoever looks after the service need
-    /// not be told.
-    async fn withhold(&self, mail: SuppressedMail) {
-        tracing::info!(mail_id = %mail.id, "mail withheld, as its address is suppressed");
-        let error = "the address is suppressed".to_owned();
-        self.record(mail.id, mail.claim_token, &Settlement::Discarded { error }).await;
-    }
-
-    async fn record(&self, id: MailId, claim_token: Uuid, settlement: &Settlement) {
-        for _ in 0..SETTLE_ATTEMPTS {
-            match self.repository.settle_mail(id, claim_token, settlement, self.clock.now()).await {
-                Ok(true) => return,
-                Ok(false) => {
-                    tracing::info!(mail_id = %id, "the mail's user is gone, or its lease is somebody else's");
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(mail_id = %id, error = %Causes(&error), "a mail's outcome can't be recorded");
-                    sleep(SETTLE_DELAY).await;
-                }
-            }
-        }
-    }
-
-    /// When a mail's key expires; never, by a clock that has jumped: a mail that is given up is gone.
-    fn expire_time(&self, mail: &ClaimedMail, now: Timestamp) -> Option<Timestamp> {
-        let trusted = !policy::is_clock_suspect(now, self.clock_guard.expected());
-        trusted.then_some(mail.expire_time)
-    }
-
-    async fn send(&self, mail: &ClaimedMail) -> Result<(), SendError> {
-        let now = self.clock.now();
-        let expired = self.expire_time(mail, now).is_some_and(|time| policy::is_expired(time, now));
-        // With 0 days a key expires as it is issued; its mail is sent once all the same.
-        if expired && mail.expire_time > mail.create_time {
-            return Err(SendError::Permanent("the key in it has expired".to_owned()));
-        }
-        // A key that is missing from the keyring can come back, so this is no reason to give up.
-        let text = open_text(&self.keyring, mail.id, &mail.recipient, &mail.sealed_text)
-            .map_err(|error| SendError::Transient(format!("the sealed text can't be opened: {error}")))?;
-        let outgoing = OutgoingMail {
-            id: mail.id,
-            kind: mail.kind,
-            recipient: &mail.recipient,
-            create_time: mail.create_time,
-            text: &text,
+    /// Asks for more mails when there may be some, and when those in hand will soon be sent.
+    fn claim(&mut self, allowance: Allowance) {
+        let limit = match allowance {
+            Allowance::All => self.hand.appetite(),
+            // The one that is to be tried must be in nobody's way.
+            Allowance::One if self.hand.is_empty() => 1,
+            Allowance::One | Allowance::None(_) => 0,
         };
-        timeout(self.attempt_timeout + SENDER_GRACE, self.sender.send(&outgoing))
-            .await
-            .unwrap_or_else(|_| Err(SendError::Transient("the attempt took too long".to_owned())))
+        if !self.is_hungry || self.claiming.is_some() || limit == 0 {
+            return;
+        }
+        self.is_hungry = false;
+        let outbox = self.outbox.clone();
+        let now = outbox.attempts.clock.now();
+        let request = ClaimRequest {
+            now,
+            lease_expire_time: now + LEASE,
+            claim_token: random::uuid_v4(&*outbox.attempts.random),
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            resting: self.resting(now),
+        };
+        let claiming = self.jobs.spawn(async move {
+            let asked = Instant::now();
+            Done::Claimed { asked, outcome: outbox.repository.claim_mails(&request).await, limit }
+        });
+        self.claiming = Some(claiming.id());
     }
-}
 
-/// A mail whose attempt panicked is sent again when its lease is over; the others must not notice.
-fn tell_of_a_panic(outcome: Result<(), JoinError>) {
-    if let Err(panic) = outcome {
-        tracing::error!(error = %panic, "a mail's attempt failed");
+    /// Sends mails in hand while there is room.
+    fn send(&mut self, allowance: Allowance) {
+        if matches!(allowance, Allowance::None(_)) {
+            let now = self.outbox.attempts.clock.now();
+            for mail in self.hand.drop_waiting() {
+                self.give_back(mail.lease(), now);
+            }
+            return;
+        }
+        while let Some(mail) = self.hand.next(Instant::now()) {
+            let attempts = self.outbox.attempts.clone();
+            let (lease, domain) = (mail.lease(), mail.domain().to_owned());
+            let sending = self.jobs.spawn(async move {
+                let (settlement, verdict) = attempts.attempt(&mail).await;
+                Done::Attempted { lease, attempt: mail.attempt, settlement, verdict }
+            });
+            self.hand.begun(sending.id(), lease, domain, Instant::now());
+        }
+        for mail in self.hand.drop_slow() {
+            let next_attempt_time = self.outbox.attempts.clock.now() + self.put_off();
+            self.give_back(mail.lease(), next_attempt_time);
+        }
     }
-}
 
-/// What follows from an attempt: transient failures are tried again until the key expires.
-fn settle(
-    mail: &ClaimedMail,
-    outcome: Result<(), SendError>,
-    now: Timestamp,
-    expire_time: Option<Timestamp>,
-    jitter: u64,
-) -> Settlement {
-    match outcome {
-        Ok(()) => Settlement::Delivered,
-        Err(SendError::Permanent(error)) => Settlement::Discarded { error },
-        Err(SendError::Transient(error)) => {
-            let wait = TimeDelta::from_std(backoff(mail.attempt, jitter)).unwrap_or(TimeDelta::MAX);
-            let in_time = |time: &Timestamp| expire_time.is_none_or(|expire_time| *time < expire_time);
-            match now.checked_add_signed(wait).filter(in_time) {
-                Some(next_attempt_time) => Settlement::Retry { next_attempt_time, error },
-                None => Settlement::Discarded { error },
+    /// Takes in what a job has come to.
+    fn take(&mut self, ended: Result<(task::Id, Done), JoinError>) {
+        let (id, done) = match ended {
+            Ok((id, done)) => (id, Some(done)),
+            // A mail whose attempt panicked is sent again when its lease is over; the others must not notice.
+            Err(panic) => {
+                tracing::error!(error = %panic, "sending mails: a job failed");
+                (panic.id(), None)
+            }
+        };
+        for running in [&mut self.claiming, &mut self.renewing, &mut self.tidying] {
+            running.take_if(|running| *running == id);
+        }
+        self.records.ended(id);
+        self.hand.ended(id, Instant::now());
+        match done {
+            Some(Done::Claimed { asked, outcome, limit }) => self.claimed(asked, outcome, limit),
+            Some(Done::Attempted { lease, attempt, settlement, verdict }) => {
+                tell(lease.id, attempt, &settlement);
+                self.records.add(Settled { lease, settlement });
+                self.judge(verdict);
+            }
+            Some(Done::Renewed { asked, leases, outcome }) => match outcome {
+                Ok(renewed) => {
+                    let lost = leases.into_iter().filter(|lease| !renewed.contains(&lease.id));
+                    self.hand.renewed(asked, &lost.collect::<Vec<_>>());
+                }
+                Err(error) => tracing::warn!(error = %Causes(&error), "leases on mails can't be renewed"),
+            },
+            Some(Done::Recorded | Done::Tidied) | None => {}
+        }
+    }
+
+    fn claimed(&mut self, asked: Instant, outcome: Result<Claim, StorageError>, limit: usize) {
+        match outcome {
+            Ok(claim) => {
+                self.is_failing = false;
+                // There may be more where these came from.
+                self.is_hungry |= claim.mails.len() + claim.unfit.len() + claim.put_off >= limit;
+                for mail in &claim.unfit {
+                    let settlement = refuse(mail);
+                    self.records.add(Settled { lease: mail.lease, settlement });
+                }
+                self.hand.add(claim.mails, asked);
+            }
+            Err(error) => {
+                if !mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(error = %Causes(&error), "the outbox can't be read");
+                }
             }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{
-        mail::{MailId, MailKind},
-        user::UserId,
-    };
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(seconds, 0).unwrap()
-    }
-
-    fn mail(attempt: u32) -> ClaimedMail {
-        ClaimedMail {
-            id: MailId(Uuid::nil()),
-            user_id: UserId(Uuid::nil()),
-            kind: MailKind::Activation,
-            recipient: "a@example.com".into(),
-            sealed_text: Vec::new(),
-            attempt,
-            claim_token: Uuid::nil(),
-            create_time: at(0),
-            expire_time: at(100),
+    /// Hears what an attempt says of the mail server.
+    fn judge(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::NotAsked => {}
+            Verdict::Answered => {
+                self.is_hungry |= self.breaker.is_open();
+                if self.breaker.answered() {
+                    tracing::info!("the mail server answers again");
+                }
+            }
+            Verdict::Failed => {
+                let jitter = random::number(&*self.outbox.attempts.random);
+                if self.breaker.failed(Instant::now(), jitter) {
+                    tracing::error!(
+                        "the mail server fails: no mail is sent until it answers, and none is lost"
+                    );
+                }
+            }
         }
     }
 
-    #[test]
-    fn what_follows_from_an_attempt() {
-        let transient = || Err(SendError::Transient("451".into()));
-        let retry = |seconds| Settlement::Retry { next_attempt_time: at(seconds), error: "451".into() };
-        let discarded = |error: &str| Settlement::Discarded { error: error.into() };
-        let settle = |mail: &ClaimedMail, outcome, now, jitter| {
-            super::settle(mail, outcome, now, Some(mail.expire_time), jitter)
-        };
-        assert_eq!(settle(&mail(1), Ok(()), at(200), 0), Settlement::Delivered);
-        assert_eq!(settle(&mail(1), Err(SendError::Permanent("550".into())), at(0), 0), discarded("550"));
-        assert_eq!(settle(&mail(1), transient(), at(0), 5_000), retry(5));
-        assert_eq!(settle(&mail(2), transient(), at(0), 10_000), retry(10));
-        assert_eq!(settle(&mail(1), transient(), at(94), 5_000), retry(99));
-        assert_eq!(settle(&mail(1), transient(), at(95), 5_000), discarded("451"));
-        assert_eq!(settle(&mail(1), transient(), at(200), 0), discarded("451"));
-        assert_eq!(super::settle(&mail(1), transient(), at(200), None, 5_000), retry(205));
+    /// What is done once in a while.
+    fn look(&mut self) {
+        self.is_hungry = true;
+        self.hand.look(Instant::now());
+        if self.tidying.is_none() {
+            let sender = Arc::clone(&self.outbox.attempts.sender);
+            let tidying = self.jobs.spawn(async move {
+                sender.close_idle(KEEP_IDLE).await;
+                Done::Tidied
+            });
+            self.tidying = Some(tidying.id());
+        }
+    }
+
+    fn renew(&mut self) {
+        let leases = self.hand.leases();
+        if leases.is_empty() || self.renewing.is_some() {
+            return;
+        }
+        let outbox = self.outbox.clone();
+        let renewing = self.jobs.spawn(async move {
+            let asked = Instant::now();
+            let until = outbox.attempts.clock.now() + LEASE;
+            let outcome = outbox.repository.renew_mail_leases(&leases, until).await;
+            Done::Renewed { asked, leases, outcome }
+        });
+        self.renewing = Some(renewing.id());
+    }
+
+    /// The domains whose mails can't be sent at the moment, and when they are looked at again.
+    fn resting(&self, now: Timestamp) -> Vec<RestingDomain> {
+        let until = now + self.put_off();
+        self.hand.full().map(|domain| RestingDomain { domain: domain.to_owned(), until }).collect()
+    }
+
+    fn put_off(&self) -> TimeDelta {
+        let jitter = random::number(&*self.outbox.attempts.random) % (PUT_OFF_MILLIS.unsigned_abs() / 2 + 1);
+        TimeDelta::milliseconds(PUT_OFF_MILLIS / 2 + i64::try_from(jitter).unwrap_or(0))
+    }
+
+    fn give_back(&mut self, lease: MailLease, next_attempt_time: Timestamp) {
+        let settlement = Settlement::Returned { next_attempt_time, error: None };
+        self.records.add(Settled { lease, settlement });
+    }
+
+    /// Waits for what is being sent, and records it and all else.
+    async fn finish(mut self) {
+        let now = self.outbox.attempts.clock.now();
+        for mail in self.hand.drop_waiting() {
+            self.give_back(mail.lease(), now);
+        }
+        let mut renewal = interval(RENEWAL);
+        loop {
+            self.records.begin(&mut self.jobs, || Done::Recorded);
+            tokio::select! {
+                ended = self.jobs.join_next_with_id() => match ended {
+                    Some(ended) => self.take(ended),
+                    None => break,
+                },
+                _ = renewal.tick() => self.renew(),
+            }
+            // A claim that was on its way.
+            for mail in self.hand.drop_waiting() {
+                self.give_back(mail.lease(), now);
+            }
+        }
+        self.outbox.attempts.sender.close_idle(Duration::ZERO).await;
+    }
+}
+
+/// What becomes of a mail that must not be sent. Nothing is wrong with one whose address is suppressed, or that nobody
+/// needs, so whoever looks after the service need not be told.
+fn refuse(mail: &UnfitMail) -> Settlement {
+    let id = mail.lease.id;
+    match mail.why {
+        Unfit::Unreadable(what) => {
+            let error = format!("{what} in its row is none that Vestibule writes");
+            tracing::error!(mail_id = %id, error, "mail given up");
+            Settlement::Discarded { error }
+        }
+        Unfit::Suppressed => {
+            tracing::info!(mail_id = %id, "mail withheld, as its address is suppressed");
+            Settlement::Discarded { error: "the address is suppressed".to_owned() }
+        }
+        Unfit::Pointless => {
+            tracing::info!(mail_id = %id, "mail withdrawn, as nobody needs it any more");
+            Settlement::Withdrawn
+        }
+    }
+}
+
+fn tell(id: MailId, attempt: u32, settlement: &Settlement) {
+    match settlement {
+        Settlement::Delivered => tracing::info!(mail_id = %id, attempt, "mail sent"),
+        Settlement::Retry { next_attempt_time, error } => {
+            tracing::warn!(mail_id = %id, attempt, %next_attempt_time, error, "mail failed for now");
+        }
+        Settlement::Returned { error, .. } => {
+            tracing::warn!(mail_id = %id, error, "mail not sent, as the mail server fails");
+        }
+        Settlement::Discarded { error } => {
+            tracing::error!(mail_id = %id, attempt, error, "mail given up");
+        }
+        Settlement::Withdrawn => tracing::info!(mail_id = %id, "mail withdrawn"),
     }
 }

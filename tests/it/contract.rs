@@ -4,6 +4,7 @@
 mod activating;
 mod address_races;
 mod addresses;
+mod delivering;
 mod devices;
 pub mod event_log;
 mod events;
@@ -242,6 +243,17 @@ contract! {
         a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_other,
         an_instant_that_is_none_makes_a_mail_unreadable,
         a_user_without_a_mail_has_none_to_claim,
+    ]
+    delivering: [
+        a_lease_that_is_renewed_lives_longer,
+        a_lease_that_went_to_somebody_else_or_has_ended_is_not_renewed,
+        x20_outcomes_of_every_kind_are_recorded_together,
+        settling_nothing_changes_nothing,
+        mails_of_a_domain_that_rests_are_put_off_and_hold_up_no_other,
+        an_activation_mail_that_nobody_needs_is_handed_out_as_pointless,
+        a_mail_whose_key_gave_way_to_newer_ones_is_pointless,
+        a_verification_mail_that_nobody_needs_is_handed_out_as_pointless,
+        what_is_needed_is_no_less_so_for_what_happens_beside_it,
     ]
     switching: [
         x1_a_pending_user_is_made_active_by_hand_and_nothing_verified,

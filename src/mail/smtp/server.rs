@@ -5,12 +5,17 @@ use std::fmt;
 use http::Uri;
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, TlsParameters},
+    client::{AsyncSmtpConnection, AsyncTokioStream},
     extension::ClientId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Failure, Patience, Step, stream::Stream};
+use super::{
+    conversation::Patience,
+    failure::{Failure, Step},
+    stream::Stream,
+    tls::Tls,
+};
 use crate::domain::Invalid;
 
 /// A mail server, and what is said to it before the first mail.
@@ -27,9 +32,9 @@ enum Encryption {
     /// For a trusted network.
     None,
     /// Upgraded before anything of worth is said, or not used at all.
-    StartTls(TlsParameters),
+    StartTls(Tls),
     /// From the first byte.
-    Implicit(TlsParameters),
+    Implicit(Tls),
 }
 
 struct Login {
@@ -40,7 +45,7 @@ struct Login {
 impl Server {
     /// Reads `smtps://user:password@host:465`, `smtp://user:password@host:587?tls=required`
     /// or `smtp://host:25`; a path is the name said in EHLO. No error repeats anything of the URL.
-    pub fn parse(url: &SecretString) -> Result<Self, Invalid> {
+    pub fn parse(url: &SecretString, roots: Option<&[u8]>) -> Result<Self, Invalid> {
         let url: Uri = url.expose_secret().parse().map_err(|_| {
             Invalid::new("must be a URL, with what is special in user and password %-encoded")
         })?;
@@ -54,8 +59,8 @@ impl Server {
             return Err(Invalid::new("must name a host"));
         }
         let (encryption, default_port) = match (url.scheme_str(), url.query()) {
-            (Some("smtps"), None) => (Encryption::Implicit(tls_parameters(&host)?), 465),
-            (Some("smtp"), Some("tls=required")) => (Encryption::StartTls(tls_parameters(&host)?), 587),
+            (Some("smtps"), None) => (Encryption::Implicit(Tls::new(&host, roots)?), 465),
+            (Some("smtp"), Some("tls=required")) => (Encryption::StartTls(Tls::new(&host, roots)?), 587),
             (Some("smtp"), None) => (Encryption::None, 25),
             _ => {
                 return Err(Invalid::new(
@@ -84,8 +89,8 @@ impl Server {
     /// Connects, encrypts and logs in.
     pub async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = self.greet(patience).await?;
-        if let Encryption::StartTls(parameters) = &self.encryption {
-            let upgrade = Box::pin(connection.starttls(parameters.clone(), &self.hello_name));
+        if let Encryption::StartTls(tls) = &self.encryption {
+            let upgrade = Box::pin(connection.starttls(tls.parameters.clone(), &self.hello_name));
             let upgrade = async { upgrade.await.map_err(Failure::at(Step::StartTls)) };
             patience.step(Step::StartTls, upgrade).await?;
         }
@@ -102,23 +107,20 @@ impl Server {
         let address = (self.host.as_str(), self.port);
         // A server of several addresses gets a second chance before the step is over.
         let for_each_address = patience.timeout / 4;
-        if let Encryption::Implicit(parameters) = &self.encryption {
-            let greeted = Box::pin(AsyncSmtpConnection::connect_tokio1(
-                address,
-                Some(for_each_address),
-                &self.hello_name,
-                Some(parameters.clone()),
-                None,
-            ));
-            let greeted = async { greeted.await.map_err(Failure::at(Step::ConnectTls)) };
-            return patience.step(Step::ConnectTls, greeted).await;
-        }
         let before_tls = matches!(self.encryption, Encryption::StartTls(_));
         let stream = Stream::connect(address, for_each_address, before_tls);
-        let stream = async { stream.await.map_err(|error| Failure::connecting(&error)) };
+        let stream = async { stream.await.map_err(|error| Failure::connecting(Step::Connect, &error)) };
         let stream = patience.step(Step::Connect, stream).await?;
-        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello_name);
-        let greeted = Box::pin(greeted);
+        let stream: Box<dyn AsyncTokioStream> = match &self.encryption {
+            Encryption::None | Encryption::StartTls(_) => Box::new(stream),
+            Encryption::Implicit(tls) => {
+                let encrypted = Box::pin(tls.encrypt(stream));
+                let encrypted =
+                    async { encrypted.await.map_err(|error| Failure::connecting(Step::ConnectTls, &error)) };
+                Box::new(patience.step(Step::ConnectTls, encrypted).await?)
+            }
+        };
+        let greeted = Box::pin(AsyncSmtpConnection::connect_with_transport(stream, &self.hello_name));
         let greeted = async { greeted.await.map_err(Failure::at(Step::Greeting)) };
         patience.step(Step::Greeting, greeted).await
     }
@@ -148,11 +150,6 @@ impl Login {
     }
 }
 
-fn tls_parameters(host: &str) -> Result<TlsParameters, Invalid> {
-    TlsParameters::new(host.to_owned())
-        .map_err(|error| Invalid::new(format!("must be reachable over TLS, which can't be set up: {error}")))
-}
-
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -176,7 +173,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Server, Invalid> {
-        Server::parse(&SecretString::from(url))
+        Server::parse(&SecretString::from(url), None)
     }
 
     fn described(url: &str) -> String {

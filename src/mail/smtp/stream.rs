@@ -21,7 +21,7 @@ const MAX_REPLY_BYTES: usize = 128 * 1024;
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A connection to a mail server, in plain text at first.
+/// A connection to a mail server, in plain text at first or always, or below TLS.
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,

@@ -8,120 +8,154 @@ use super::{PostgresRepository, Transaction, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, SuppressedMail, UnreadableMail},
+        delivery::{ClaimedMail, MailLease, Settled, Unfit, UnfitMail},
+        mail::{MailId, MailKind, NewMail},
         user::UserId,
     },
-    repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
+    repository::{
+        Claim, ClaimRequest, Outbox, StorageError,
+        outbox::{End, carries_activation_key, is_pointless},
+    },
 };
 
 #[async_trait]
 impl Outbox for PostgresRepository {
-    async fn claim_mails(
+    async fn claim_mails(&self, request: &ClaimRequest) -> Result<Claim, StorageError> {
+        let rows = sqlx::query(CLAIM)
+            .bind(request.now)
+            .bind(request.lease_expire_time)
+            .bind(request.claim_token)
+            .bind(i64::from(request.limit))
+            .bind(request.resting.iter().map(|resting| resting.domain.clone()).collect::<Vec<_>>())
+            .bind(request.resting.iter().map(|resting| resting.until).collect::<Vec<_>>())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(storage_error)?;
+        let mut mails = Vec::new();
+        let (mut unfit, mut put_off) = (Vec::new(), 0);
+        for row in &rows {
+            let id = MailId(row.try_get("id").map_err(storage_error)?);
+            let lease = MailLease { id, claim_token: request.claim_token };
+            let why = if row.try_get("put_off").map_err(storage_error)? {
+                put_off += 1;
+                continue;
+            } else if row.try_get("pointless").map_err(storage_error)? {
+                Unfit::Pointless
+            } else if row.try_get("suppressed").map_err(storage_error)? {
+                Unfit::Suppressed
+            } else {
+                match claimed(row, request.claim_token) {
+                    Ok(mail) => {
+                        mails.push(mail);
+                        continue;
+                    }
+                    Err(error) => Unfit::Unreadable(error.corrupt_part()),
+                }
+            };
+            unfit.push(UnfitMail { lease, why });
+        }
+        mails.sort_by_key(|(due, mail)| (*due, mail.id));
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unfit, put_off })
+    }
+
+    async fn renew_mail_leases(
         &self,
-        now: Timestamp,
+        leases: &[MailLease],
         lease_expire_time: Timestamp,
-        claim_token: Uuid,
-        limit: u32,
-    ) -> Result<Claim, StorageError> {
-        let rows = sqlx::query(
-            // Materialised: a planner that ran the limited query once for each row would claim beyond the limit.
-            "WITH due AS MATERIALIZED (
-                 SELECT id FROM mails
-                 WHERE state = 'QUEUED' AND next_attempt_time <= $1
-                     AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
-                 ORDER BY next_attempt_time, id LIMIT $4
-                 FOR UPDATE SKIP LOCKED
-             )
-             UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
-             WHERE id IN (SELECT id FROM due)
-             RETURNING id, user_id, kind, recipient, sealed_text, attempt,
-                 -- The driver panics at an infinite instant; a missing one it can tell.
-                 CASE WHEN isfinite(create_time) THEN create_time END AS create_time,
-                 CASE WHEN isfinite(expire_time) THEN expire_time END AS expire_time,
-                 CASE WHEN isfinite(next_attempt_time) THEN next_attempt_time ELSE $1 END AS due_time,
-                 EXISTS (SELECT FROM suppressions WHERE email = mails.recipient) AS suppressed",
+    ) -> Result<Vec<MailId>, StorageError> {
+        let renewed: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE mails SET lease_expire_time = $3
+             FROM unnest($1::uuid[], $2::uuid[]) AS held (id, claim_token)
+             WHERE mails.id = held.id AND mails.claim_token = held.claim_token
+             RETURNING mails.id",
         )
-        .bind(now)
+        .bind(leases.iter().map(|lease| lease.id.0).collect::<Vec<_>>())
+        .bind(leases.iter().map(|lease| lease.claim_token).collect::<Vec<_>>())
         .bind(lease_expire_time)
-        .bind(claim_token)
-        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(storage_error)?;
-        let mut mails = Vec::new();
-        let (mut unreadable, mut suppressed) = (Vec::new(), Vec::new());
-        for row in &rows {
-            let mail_id = MailId(row.try_get("id").map_err(storage_error)?);
-            if row.try_get("suppressed").map_err(storage_error)? {
-                suppressed.push(SuppressedMail { id: mail_id, claim_token });
-                continue;
-            }
-            match claimed(row, claim_token) {
-                Ok(mail) => mails.push(mail),
-                Err(error) => {
-                    unreadable.push(UnreadableMail { id: mail_id, claim_token, what: error.corrupt_part() });
-                }
-            }
-        }
-        mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable, suppressed })
+        Ok(renewed.into_iter().map(MailId).collect())
     }
 
-    async fn settle_mail(
-        &self,
-        id: MailId,
-        claim_token: Uuid,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<bool, StorageError> {
-        let query = match settlement {
-            Settlement::Retry { next_attempt_time, error } => sqlx::query(
-                "UPDATE mails SET lease_expire_time = NULL, claim_token = NULL,
-                     next_attempt_time = $3, last_error = $4
-                 WHERE id = $1 AND claim_token = $2 RETURNING id",
-            )
-            .bind(id.0)
-            .bind(claim_token)
-            .bind(*next_attempt_time)
-            .bind(error),
-            Settlement::Delivered => sqlx::query(FINISH)
-                .bind(id.0)
-                .bind(claim_token)
-                .bind(now)
-                .bind("DELIVERED")
-                .bind(None::<&str>)
-                .bind("activation_mail_sent"),
-            Settlement::Discarded { error } => sqlx::query(FINISH)
-                .bind(id.0)
-                .bind(claim_token)
-                .bind(now)
-                .bind("DISCARDED")
-                .bind(Some(error))
-                .bind("activation_mail_failed"),
-        };
-        let settled = query.fetch_optional(&self.pool).await.map_err(storage_error)?;
-        Ok(settled.is_some())
+    async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError> {
+        let ends: Vec<_> = settled.iter().map(|settled| End::of(&settled.settlement)).collect();
+        let settled: Vec<Uuid> = sqlx::query_scalar(SETTLE)
+            .bind(settled.iter().map(|settled| settled.lease.id.0).collect::<Vec<_>>())
+            .bind(settled.iter().map(|settled| settled.lease.claim_token).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.state.as_str()).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.next_attempt_time).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.uncounted).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.error).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.event).collect::<Vec<_>>())
+            .bind(now)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(storage_error)?;
+        Ok(settled.into_iter().map(MailId).collect())
     }
 }
 
-/// The user's row is held, so that every other act on the user comes wholly before or wholly after, and so do their
-/// events (X20).
-const FINISH: &str = concat!(
+const CLAIM: &str = concat!(
+    // Materialised: a planner that ran the limited query once for each row would claim beyond the limit.
     "
-WITH concerned AS (
-    SELECT id FROM users WHERE id = (SELECT user_id FROM mails WHERE id = $1) FOR NO KEY UPDATE
-), finished AS (
-    UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
-        sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
-    WHERE id = $1 AND claim_token = $2 AND user_id IN (SELECT id FROM concerned)
-    RETURNING id, user_id, kind
+WITH due AS MATERIALIZED (
+    SELECT id, recipient FROM mails
+    WHERE state = 'QUEUED' AND next_attempt_time <= $1
+        AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
+    ORDER BY next_attempt_time, id LIMIT $4
+    FOR UPDATE SKIP LOCKED
+), sorted AS (
+    SELECT due.id, resting.until
+    FROM due LEFT JOIN unnest($5::text[], $6::timestamptz[]) AS resting (domain, until)
+        ON resting.domain = split_part(due.recipient, '@', 2)
+)
+UPDATE mails SET
+    attempt = CASE WHEN until IS NULL THEN attempt + 1 ELSE attempt END,
+    lease_expire_time = CASE WHEN until IS NULL THEN $2 END,
+    claim_token = CASE WHEN until IS NULL THEN $3 END,
+    next_attempt_time = coalesce(until, next_attempt_time)
+FROM sorted WHERE mails.id = sorted.id
+RETURNING mails.id, user_id, kind, recipient, sealed_text, attempt,
+    -- The driver panics at an infinite instant; a missing one it can tell.
+    CASE WHEN isfinite(create_time) THEN create_time END AS create_time,
+    CASE WHEN isfinite(expire_time) THEN expire_time END AS expire_time,
+    CASE WHEN isfinite(next_attempt_time) THEN next_attempt_time ELSE $1 END AS due_time,
+    until IS NOT NULL AS put_off,
+    EXISTS (SELECT FROM suppressions WHERE email = mails.recipient) AS suppressed, ",
+    is_pointless!(),
+    " AS pointless"
+);
+
+/// The users' rows are held, those of several in the order of their ids, so that every other act on a user comes wholly
+/// before or wholly after, and so do their events (X20).
+const SETTLE: &str = concat!(
+    "
+WITH settlement AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[]
+    ) AS s (mail_id, token, new_state, next_time, uncounted, error, event)
+), concerned AS MATERIALIZED (
+    SELECT id FROM users
+    WHERE id IN (SELECT user_id FROM mails JOIN settlement ON mails.id = mail_id)
+    ORDER BY id FOR NO KEY UPDATE
+), settled AS (
+    UPDATE mails SET
+        state = new_state, finish_time = CASE WHEN new_state <> 'QUEUED' THEN $8 END,
+        sealed_text = CASE WHEN new_state = 'QUEUED' THEN sealed_text END,
+        last_error = coalesce(error, last_error), next_attempt_time = coalesce(next_time, next_attempt_time),
+        attempt = CASE WHEN uncounted THEN greatest(attempt - 1, 0) ELSE attempt END,
+        lease_expire_time = NULL, claim_token = NULL
+    FROM settlement
+    WHERE id = mail_id AND claim_token = token AND user_id IN (SELECT id FROM concerned)
+    RETURNING id, user_id, kind, event
 ), new_event AS (
     INSERT INTO events (kind, create_time, user_id, mail_id)
-    SELECT $6, $3, user_id, id FROM finished WHERE ",
+    SELECT event, $8, user_id, id FROM settled WHERE event IS NOT NULL AND ",
     carries_activation_key!(),
-    "
+    " ORDER BY id
 )
-SELECT id FROM finished"
+SELECT id FROM settled"
 );
 
 /// A mail, and since when it is due.
@@ -151,14 +185,16 @@ pub(super) async fn insert_mail(
     now: Timestamp,
 ) -> Result<(), StorageError> {
     sqlx::query(
-        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
-         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
+        "INSERT INTO mails (
+             id, user_id, kind, recipient, state, sealed_text, key_digest, next_attempt_time, create_time, expire_time
+         ) VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $7, $8)",
     )
     .bind(mail.id.0)
     .bind(user_id.0)
     .bind(mail.kind.as_str())
     .bind(recipient)
     .bind(&mail.sealed_text)
+    .bind(mail.key_digest.as_ref().map(|digest| digest.as_bytes().to_vec()))
     .bind(now)
     .bind(mail.expire_time)
     .execute(&mut **transaction)

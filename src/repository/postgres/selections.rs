@@ -174,8 +174,10 @@ WITH reminder AS (
     INSERT INTO activation_keys (digest, user_id, email, issue_time)
     SELECT r.digest, r.user_id, r.email, $8 FROM reminder r WHERE r.user_id IN (SELECT id FROM reminded)
 ), new_mail AS (
-    INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
-    SELECT r.mail_id, r.user_id, $11, r.email, 'QUEUED', r.sealed_text, $8, $8, r.expire_time
+    INSERT INTO mails (
+        id, user_id, kind, recipient, state, sealed_text, key_digest, next_attempt_time, create_time, expire_time
+    )
+    SELECT r.mail_id, r.user_id, $11, r.email, 'QUEUED', r.sealed_text, r.digest, $8, $8, r.expire_time
     FROM reminder r WHERE r.user_id IN (SELECT id FROM reminded)
 ), new_event AS (
     INSERT INTO events (kind, create_time, user_id)

@@ -8,125 +8,164 @@ use super::{SqliteRepository, id, instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, SuppressedMail, UnreadableMail},
+        delivery::{ClaimedMail, MailLease, Settled, Unfit, UnfitMail},
+        mail::{MailId, MailKind, NewMail},
         user::UserId,
     },
-    repository::{Claim, Outbox, StorageError, outbox::carries_activation_key},
+    repository::{
+        Claim, ClaimRequest, Outbox, StorageError,
+        outbox::{End, carries_activation_key, is_pointless},
+    },
 };
 
 #[async_trait]
 impl Outbox for SqliteRepository {
-    async fn claim_mails(
-        &self,
-        now: Timestamp,
-        lease_expire_time: Timestamp,
-        claim_token: Uuid,
-        limit: u32,
-    ) -> Result<Claim, StorageError> {
+    async fn claim_mails(&self, request: &ClaimRequest) -> Result<Claim, StorageError> {
+        let resting: serde_json::Map<_, _> = request
+            .resting
+            .iter()
+            .map(|resting| (resting.domain.clone(), resting.until.timestamp_micros().into()))
+            .collect();
         let mut transaction = self.begin().await?;
-        let rows = sqlx::query(
-            "UPDATE mails SET attempt = attempt + 1, lease_expire_time = $2, claim_token = $3
-             WHERE id IN (
-                 SELECT id FROM mails
-                 WHERE state = 'QUEUED' AND next_attempt_time <= $1
-                     AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
-                 ORDER BY next_attempt_time, id LIMIT $4
-             )
-             RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time,
-                 EXISTS (SELECT 1 FROM suppressions WHERE email = mails.recipient) AS suppressed",
-        )
-        .bind(now.timestamp_micros())
-        .bind(lease_expire_time.timestamp_micros())
-        .bind(claim_token)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(storage_error)?;
-        transaction.commit().await.map_err(storage_error)?;
-        let mut mails = Vec::new();
-        let (mut unreadable, mut suppressed) = (Vec::new(), Vec::new());
-        for row in &rows {
-            let mail_id = MailId(id(row, "id")?);
-            if row.try_get("suppressed").map_err(storage_error)? {
-                suppressed.push(SuppressedMail { id: mail_id, claim_token });
-                continue;
-            }
-            match claimed(row, claim_token) {
-                Ok(mail) => mails.push(mail),
-                Err(error) => {
-                    unreadable.push(UnreadableMail { id: mail_id, claim_token, what: error.corrupt_part() });
-                }
-            }
-        }
-        mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unreadable, suppressed })
-    }
-
-    async fn settle_mail(
-        &self,
-        id: MailId,
-        claim_token: Uuid,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<bool, StorageError> {
-        let (query, event) = match settlement {
-            Settlement::Retry { next_attempt_time, error } => (
-                sqlx::query(
-                    "UPDATE mails SET lease_expire_time = NULL, claim_token = NULL,
-                         next_attempt_time = $3, last_error = $4
-                     WHERE id = $1 AND claim_token = $2",
-                )
-                .bind(id.0)
-                .bind(claim_token)
-                .bind(next_attempt_time.timestamp_micros())
-                .bind(error),
-                None,
-            ),
-            Settlement::Delivered => (
-                sqlx::query(FINISH)
-                    .bind(id.0)
-                    .bind(claim_token)
-                    .bind(now.timestamp_micros())
-                    .bind("DELIVERED")
-                    .bind(None::<&str>),
-                Some("activation_mail_sent"),
-            ),
-            Settlement::Discarded { error } => (
-                sqlx::query(FINISH)
-                    .bind(id.0)
-                    .bind(claim_token)
-                    .bind(now.timestamp_micros())
-                    .bind("DISCARDED")
-                    .bind(Some(error)),
-                Some("activation_mail_failed"),
-            ),
-        };
-        let mut transaction = self.begin().await?;
-        let settled = query.execute(&mut *transaction).await.map_err(storage_error)?;
-        if settled.rows_affected() == 0 {
-            return Ok(false);
-        }
-        if let Some(event) = event {
-            sqlx::query(concat!(
-                "INSERT INTO events (kind, create_time, user_id, mail_id)
-                 SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND ",
-                carries_activation_key!()
-            ))
-            .bind(id.0)
-            .bind(now.timestamp_micros())
-            .bind(event)
-            .execute(&mut *transaction)
+        let rows = sqlx::query(CLAIM)
+            .bind(request.now.timestamp_micros())
+            .bind(request.lease_expire_time.timestamp_micros())
+            .bind(request.claim_token)
+            .bind(i64::from(request.limit))
+            .bind(serde_json::Value::Object(resting).to_string())
+            .fetch_all(&mut *transaction)
             .await
             .map_err(storage_error)?;
+        transaction.commit().await.map_err(storage_error)?;
+        let mut mails = Vec::new();
+        let (mut unfit, mut put_off) = (Vec::new(), 0);
+        for row in &rows {
+            let lease = MailLease { id: MailId(id(row, "id")?), claim_token: request.claim_token };
+            let why = if row.try_get("put_off").map_err(storage_error)? {
+                put_off += 1;
+                continue;
+            } else if row.try_get("pointless").map_err(storage_error)? {
+                Unfit::Pointless
+            } else if row.try_get("suppressed").map_err(storage_error)? {
+                Unfit::Suppressed
+            } else {
+                match claimed(row, request.claim_token) {
+                    Ok(mail) => {
+                        mails.push(mail);
+                        continue;
+                    }
+                    Err(error) => Unfit::Unreadable(error.corrupt_part()),
+                }
+            };
+            unfit.push(UnfitMail { lease, why });
+        }
+        mails.sort_by_key(|(due, mail)| (*due, mail.id));
+        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unfit, put_off })
+    }
+
+    async fn renew_mail_leases(
+        &self,
+        leases: &[MailLease],
+        lease_expire_time: Timestamp,
+    ) -> Result<Vec<MailId>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut renewed = Vec::new();
+        for lease in leases {
+            let changed =
+                sqlx::query("UPDATE mails SET lease_expire_time = $3 WHERE id = $1 AND claim_token = $2")
+                    .bind(lease.id.0)
+                    .bind(lease.claim_token)
+                    .bind(lease_expire_time.timestamp_micros())
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(storage_error)?;
+            if changed.rows_affected() > 0 {
+                renewed.push(lease.id);
+            }
         }
         transaction.commit().await.map_err(storage_error)?;
-        Ok(true)
+        Ok(renewed)
+    }
+
+    async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut ids = Vec::new();
+        for Settled { lease, settlement } in settled {
+            if settle(&mut transaction, *lease, &End::of(settlement), now.timestamp_micros()).await? {
+                ids.push(lease.id);
+            }
+        }
+        transaction.commit().await.map_err(storage_error)?;
+        Ok(ids)
     }
 }
 
-const FINISH: &str = "
-UPDATE mails SET state = $4, finish_time = $3, last_error = coalesce($5, last_error),
-    sealed_text = NULL, lease_expire_time = NULL, claim_token = NULL
+const CLAIM: &str = concat!(
+    "
+UPDATE mails SET
+    attempt = CASE WHEN until IS NULL THEN attempt + 1 ELSE attempt END,
+    lease_expire_time = CASE WHEN until IS NULL THEN $2 END,
+    claim_token = CASE WHEN until IS NULL THEN $3 END,
+    next_attempt_time = coalesce(until, next_attempt_time)
+FROM (
+    SELECT due.id AS due_id, resting.value AS until
+    FROM (
+        SELECT id, recipient FROM mails
+        WHERE state = 'QUEUED' AND next_attempt_time <= $1
+            AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
+        ORDER BY next_attempt_time, id LIMIT $4
+    ) AS due LEFT JOIN json_each($5) AS resting ON resting.key = substr(due.recipient, instr(due.recipient, '@') + 1)
+) WHERE id = due_id
+RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expire_time, next_attempt_time,
+    claim_token IS NULL AS put_off,
+    EXISTS (SELECT 1 FROM suppressions WHERE email = mails.recipient) AS suppressed, ",
+    is_pointless!(),
+    " AS pointless"
+);
+
+async fn settle(
+    transaction: &mut Transaction<'_, Sqlite>,
+    lease: MailLease,
+    end: &End<'_>,
+    now: i64,
+) -> Result<bool, StorageError> {
+    let settled = sqlx::query(SETTLE)
+        .bind(lease.id.0)
+        .bind(lease.claim_token)
+        .bind(end.state.as_str())
+        .bind(end.next_attempt_time.map(|time| time.timestamp_micros()))
+        .bind(end.uncounted)
+        .bind(end.error)
+        .bind(now)
+        .execute(&mut **transaction)
+        .await
+        .map_err(storage_error)?;
+    if settled.rows_affected() == 0 {
+        return Ok(false);
+    }
+    if let Some(event) = end.event {
+        sqlx::query(concat!(
+            "INSERT INTO events (kind, create_time, user_id, mail_id)
+             SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND ",
+            carries_activation_key!()
+        ))
+        .bind(lease.id.0)
+        .bind(now)
+        .bind(event)
+        .execute(&mut **transaction)
+        .await
+        .map_err(storage_error)?;
+    }
+    Ok(true)
+}
+
+const SETTLE: &str = "
+UPDATE mails SET
+    state = $3, finish_time = CASE WHEN $3 <> 'QUEUED' THEN $7 END,
+    sealed_text = CASE WHEN $3 = 'QUEUED' THEN sealed_text END,
+    last_error = coalesce($6, last_error), next_attempt_time = coalesce($4, next_attempt_time),
+    attempt = CASE WHEN $5 THEN max(attempt - 1, 0) ELSE attempt END,
+    lease_expire_time = NULL, claim_token = NULL
 WHERE id = $1 AND claim_token = $2";
 
 /// A mail, and since when it is due.
@@ -156,14 +195,16 @@ pub(super) async fn insert_mail(
     now: i64,
 ) -> Result<(), StorageError> {
     sqlx::query(
-        "INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
-         VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $6, $7)",
+        "INSERT INTO mails (
+             id, user_id, kind, recipient, state, sealed_text, key_digest, next_attempt_time, create_time, expire_time
+         ) VALUES ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $7, $8)",
     )
     .bind(mail.id.0)
     .bind(user_id.0)
     .bind(mail.kind.as_str())
     .bind(recipient)
     .bind(&mail.sealed_text)
+    .bind(mail.key_digest.as_ref().map(|digest| digest.as_bytes().to_vec()))
     .bind(now)
     .bind(mail.expire_time.timestamp_micros())
     .execute(&mut **transaction)

@@ -7,9 +7,10 @@ use uuid::Uuid;
 use vestibule::{
     domain::{
         Timestamp,
+        delivery::Settlement,
         event::{DeletionReason, EventKind},
         event_log::{Event, Extent, LogId},
-        mail::{MailId, Settlement},
+        mail::MailId,
         user::UserId,
     },
     repository::EventBatch,

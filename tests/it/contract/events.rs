@@ -1,7 +1,7 @@
 //! Events: each is of the transaction that it tells of (X5).
 
 use vestibule::{
-    domain::{mail::Settlement, unverified::PurgeScope},
+    domain::{delivery::Settlement, unverified::PurgeScope},
     repository::StorageError,
 };
 

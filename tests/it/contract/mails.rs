@@ -3,7 +3,8 @@
 use uuid::Uuid;
 use vestibule::{
     domain::{
-        mail::{Mail, MailFilter, MailId, MailKind, MailState, NewMail, Settlement},
+        delivery::Settlement,
+        mail::{Mail, MailFilter, MailId, MailKind, MailState, NewMail},
         page::PageSize,
         user::{User, UserId},
     },

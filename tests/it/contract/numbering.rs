@@ -6,7 +6,8 @@ use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 use vestibule::{
     domain::{
-        mail::{MailFilter, Settlement},
+        delivery::Settlement,
+        mail::MailFilter,
         page::PageSize,
         unverified::{PurgeSelection, UnverifiedFilter},
     },

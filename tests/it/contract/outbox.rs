@@ -5,7 +5,8 @@ use uuid::Uuid;
 use vestibule::{
     domain::{
         Timestamp,
-        mail::{ClaimedMail, MailId, MailKind, NewMail, Settlement, UnreadableMail},
+        delivery::{ClaimedMail, MailLease, Settlement, Unfit, UnfitMail},
+        mail::{MailId, MailKind, NewMail},
         user::User,
     },
     repository::NewRegistration,
@@ -45,7 +46,9 @@ async fn assert_settles_nothing(store: &Store, id: MailId, token: Uuid, now: Tim
     for settlement in [
         Settlement::Delivered,
         Settlement::Discarded { error: "refused".into() },
+        Settlement::Withdrawn,
         Settlement::Retry { next_attempt_time: now, error: "busy".into() },
+        Settlement::Returned { next_attempt_time: now, error: None },
     ] {
         assert!(!store.settle_mail(id, token, &settlement, now).await.unwrap());
     }
@@ -206,16 +209,17 @@ pub async fn a_mail_that_cannot_be_read_is_handed_out_as_such_and_holds_up_no_ot
     let (now, token) = (start(), unique_id());
     let claim = store.claim_mails(now, now + lease(), token, 10).await.unwrap();
     assert_eq!(ids(&claim.mails), [first.id, last.id]);
-    let unreadable = UnreadableMail { id: spoilt.id, claim_token: token, what: "a mail's kind" };
-    assert_eq!(claim.unreadable, [unreadable]);
+    let spoilt_lease = MailLease { id: spoilt.id, claim_token: token };
+    let why = Unfit::Unreadable("a mail's kind");
+    assert_eq!(claim.unfit, [UnfitMail { lease: spoilt_lease, why }]);
     // Under the same lease as the others, and settled as they are.
     let again = store.claim_mails(now, now + lease(), unique_id(), 10).await.unwrap();
-    assert!(again.mails.is_empty() && again.unreadable.is_empty());
+    assert!(again.mails.is_empty() && again.unfit.is_empty());
     let discarded = Settlement::Discarded { error: "a mail's kind".into() };
     assert!(store.settle_mail(spoilt.id, token, &discarded, now).await.unwrap());
     assert_eq!(store.events(bob.id.0).await, ["user_registered", "activation_mail_failed"]);
     let later = store.claim_mails(now + lease(), now + lease() * 2, unique_id(), 10).await.unwrap();
-    assert_eq!((later.mails.len(), later.unreadable.len()), (2, 0));
+    assert_eq!((later.mails.len(), later.unfit.len()), (2, 0));
 }
 
 pub async fn an_instant_that_is_none_makes_a_mail_unreadable(store: Store) {
@@ -227,7 +231,7 @@ pub async fn an_instant_that_is_none_makes_a_mail_unreadable(store: Store) {
         store.execute(format!("UPDATE mails SET {column} = {never} WHERE id = {id}")).await;
         let claim = store.claim_mails(start(), start() + lease(), unique_id(), 10).await.unwrap();
         assert_eq!(ids(&claim.mails), [sound.id]);
-        assert_eq!(claim.unreadable.iter().map(|mail| mail.id).collect::<Vec<_>>(), [spoilt.id]);
+        assert_eq!(claim.unfit.iter().map(|mail| mail.lease.id).collect::<Vec<_>>(), [spoilt.id]);
     }
 }
 

@@ -75,6 +75,7 @@ pub fn mail(expire_time: Timestamp) -> NewMail {
         id: MailId(unique_id()),
         kind: MailKind::Activation,
         sealed_text: b"sealed".to_vec(),
+        key_digest: None,
         expire_time,
     }
 }

@@ -3,7 +3,8 @@
 use vestibule::{
     domain::{
         Timestamp,
-        mail::{MailState, Settlement},
+        delivery::Settlement,
+        mail::MailState,
         policy::MAX_LIVE_KEYS,
         profile::{KeyRefusal, RegistrationProfile},
         user::{User, UserId, UserState},

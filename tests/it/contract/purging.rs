@@ -3,7 +3,7 @@
 use vestibule::{
     domain::{
         Timestamp,
-        mail::Settlement,
+        delivery::Settlement,
         unverified::PurgeScope,
         user::{User, UserId},
     },

@@ -289,7 +289,7 @@ pub async fn u6_a_reminder_is_counted_among_the_activation_mails(store: Store) {
     let token = super::people::unique_id();
     let claimed = store.claim_mails(then(), then() + seconds(30), token, 1).await.unwrap().mails;
     assert_eq!(claimed[0].kind, MailKind::Reminder);
-    let delivered = vestibule::domain::mail::Settlement::Delivered;
+    let delivered = vestibule::domain::delivery::Settlement::Delivered;
     store.settle_mail(claimed[0].id, token, &delivered, then()).await.unwrap();
     assert_eq!(store.count_activation_mails(alice.id).await.unwrap().delivered, 1);
 }

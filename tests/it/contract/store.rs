@@ -11,8 +11,14 @@ use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 use vestibule::{
-    domain::Timestamp,
-    repository::{Repository, postgres::PostgresRepository, sqlite::SqliteRepository},
+    domain::{
+        Timestamp,
+        delivery::{MailLease, Settled, Settlement},
+        mail::MailId,
+    },
+    repository::{
+        Claim, ClaimRequest, Repository, StorageError, postgres::PostgresRepository, sqlite::SqliteRepository,
+    },
 };
 
 use crate::support::postgres::Database;
@@ -110,6 +116,32 @@ impl Store {
             }
             Raw::Sqlite(_) => Arc::new(SqliteRepository::open(&self.url, max_connections).unwrap()),
         }
+    }
+
+    /// Claims mails, none of whose domains rests.
+    pub async fn claim_mails(
+        &self,
+        now: Timestamp,
+        lease_expire_time: Timestamp,
+        claim_token: Uuid,
+        limit: u32,
+    ) -> Result<Claim, StorageError> {
+        let resting = Vec::new();
+        let request = ClaimRequest { now, lease_expire_time, claim_token, limit, resting };
+        self.repository.claim_mails(&request).await
+    }
+
+    /// Settles one mail; true if it did.
+    pub async fn settle_mail(
+        &self,
+        id: MailId,
+        claim_token: Uuid,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let lease = MailLease { id, claim_token };
+        let settled = Settled { lease, settlement: settlement.clone() };
+        Ok(self.repository.settle_mails(&[settled], now).await? == [id])
     }
 
     /// Where the database is.

@@ -4,7 +4,8 @@ use chrono::Duration;
 use uuid::Uuid;
 use vestibule::{
     domain::{
-        mail::{MailId, MailKind, NewMail, SuppressedMail},
+        delivery::{MailLease, Unfit, UnfitMail},
+        mail::{MailId, MailKind, NewMail},
         page::PageSize,
         suppression::{BounceReason, Suppression},
         user::User,
@@ -50,9 +51,9 @@ async fn list(store: &Store, only: Option<&str>, size: usize) -> Vec<String> {
 async fn claim(store: &Store, second: i64) -> (Vec<MailId>, Vec<MailId>) {
     let (now, token) = (start() + seconds(second), unique_id());
     let claim = store.claim_mails(now, now + seconds(30), token, 100).await.unwrap();
-    assert!(claim.unreadable.is_empty());
-    assert!(claim.suppressed.iter().all(|mail| mail.claim_token == token));
-    let suppressed = claim.suppressed.iter().map(|mail| mail.id).collect();
+    let is_suppressed = |mail: &UnfitMail| mail.why == Unfit::Suppressed && mail.lease.claim_token == token;
+    assert!(claim.unfit.iter().all(is_suppressed));
+    let suppressed = claim.unfit.iter().map(|mail| mail.lease.id).collect();
     (claim.mails.iter().map(|mail| mail.id).collect(), suppressed)
 }
 
@@ -161,8 +162,9 @@ pub async fn a_mail_that_can_not_be_read_is_suppressed_like_any_other(store: Sto
     spoil_mails(&store, "true").await;
     let token = unique_id();
     let claim = store.claim_mails(start(), start() + seconds(30), token, 10).await.unwrap();
-    assert_eq!(claim.suppressed, [SuppressedMail { id, claim_token: token }]);
-    assert!(claim.mails.is_empty() && claim.unreadable.is_empty());
+    let lease = MailLease { id, claim_token: token };
+    assert_eq!(claim.unfit, [UnfitMail { lease, why: Unfit::Suppressed }]);
+    assert!(claim.mails.is_empty());
 }
 
 pub async fn a_suppression_outlives_mail_and_user(store: Store) {
@@ -182,5 +184,5 @@ pub async fn a_suppression_outlives_mail_and_user(store: Store) {
     let token = Uuid::nil();
     let now = start() + later;
     let claim = store.claim_mails(now, now + seconds(30), token, 10).await.unwrap();
-    assert_eq!((claim.mails.len(), claim.suppressed.len()), (0, 1));
+    assert_eq!((claim.mails.len(), claim.unfit.len()), (0, 1));
 }

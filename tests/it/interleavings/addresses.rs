@@ -13,8 +13,9 @@ use vestibule::{
     config::Settings,
     domain::{
         Timestamp,
+        delivery::{Settled, Settlement, Unfit},
         email_address::EmailAddress,
-        mail::{MailKind, Settlement},
+        mail::MailKind,
         profile::KeyRefusal,
         request::Call,
         user::{UserId, UserName},
@@ -25,7 +26,7 @@ use vestibule::{
         ActivateError, CreateInactiveUser, EmailAddressError, VerifyEmailAddressError, Vestibule, open_text,
     },
     random::SystemRandom,
-    repository::StorageError,
+    repository::{ClaimRequest, StorageError},
     server::{self, Outside},
 };
 
@@ -319,8 +320,15 @@ impl Round {
     async fn deliver(&self) {
         let (repository, now) = (&self.vestibule.repository, self.vestibule.clock.now());
         let token = vestibule::random::uuid_v4(&SystemRandom);
-        let claim = repository.claim_mails(now, now + Duration::seconds(30), token, 100).await.unwrap();
-        assert!(claim.unreadable.is_empty());
+        let request = ClaimRequest {
+            now,
+            lease_expire_time: now + Duration::seconds(30),
+            claim_token: token,
+            limit: 100,
+            resting: Vec::new(),
+        };
+        let claim = repository.claim_mails(&request).await.unwrap();
+        assert!(claim.unfit.iter().all(|mail| mail.why == Unfit::Pointless));
         for mail in claim.mails {
             let text =
                 open_text(&self.vestibule.keyring, mail.id, &mail.recipient, &mail.sealed_text).unwrap();
@@ -333,7 +341,8 @@ impl Round {
                 self.keys.lock().unwrap().push(Key { text: key, user_id, email, activates: false });
             }
             // False where the address was removed meanwhile: the mail is in the mailbox all the same.
-            repository.settle_mail(mail.id, token, &Settlement::Delivered, now).await.unwrap();
+            let settled = Settled { lease: mail.lease(), settlement: Settlement::Delivered };
+            repository.settle_mails(&[settled], now).await.unwrap();
         }
     }
 
