@@ -5,6 +5,7 @@
 
 pub mod domain;
 
+pub mod bell;
 pub mod causes;
 pub mod clock;
 pub mod hashing;

@@ -89,6 +89,8 @@ pub use verify_password::VerifyPasswordError;
 pub use watch_events::EventWatch;
 
 use crate::{
+    bell::MailBell,
+    causes::Causes,
     clock::{Clock, ClockGuard},
     domain::{
         Timestamp,
@@ -140,7 +142,7 @@ pub struct Vestibule {
     /// How often anybody is reminded.
     pub reminders: ReminderPolicy,
     /// Rung after a mail was queued.
-    pub mail_queued: Arc<Notify>,
+    pub mail_bell: Arc<MailBell>,
     /// Rung after a call was carried out, which may have appended events.
     pub events_appended: Arc<Notify>,
     /// The number of the event log's last event, as far as this process knows.
@@ -151,6 +153,13 @@ impl Vestibule {
     /// A new key for a username as shown (R3).
     fn generate_key(&self, username: &str) -> ActivationKey {
         ActivationKey::generate(&random::bytes::<SALT_BYTES>(&*self.random), username)
+    }
+
+    /// Has the servers on the same database look for mails that were queued; for a process that sends none itself.
+    pub async fn announce_mails(&self) {
+        if let Err(error) = self.repository.ring_mail_bell().await {
+            tracing::debug!(error = %Causes(&error), "the servers can't be told of mails, and will find them");
+        }
     }
 
     /// Renders a mail, and seals it for the outbox. It is not tried again after `expire_time`.

@@ -28,6 +28,7 @@ use crate::{
     workers::{
         Workers,
         event_sequencer::EventSequencer,
+        mail_bell,
         mail_outbox::{Attempts, MailOutbox},
         sweeper::Sweeper,
     },
@@ -117,7 +118,7 @@ impl Server {
                 random: Arc::clone(&vestibule.random),
                 timeout: Duration::from_secs(settings.mail.timeout_seconds),
             },
-            mail_queued: Arc::clone(&vestibule.mail_queued),
+            mail_bell: Arc::clone(&vestibule.mail_bell),
             places: usize::try_from(settings.mail.concurrency).unwrap_or(usize::MAX),
         };
         let health = Health::new().await;
@@ -137,6 +138,13 @@ impl Server {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let workers = Workers::default();
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
+        let (told, bell) = (Arc::clone(&vestibule.repository), Arc::clone(&vestibule.mail_bell));
+        workers
+            .spawn("mail_bell", move |stop| mail_bell::pass_on(Arc::clone(&told), Arc::clone(&bell), stop));
+        let (heard, bell) = (Arc::clone(&vestibule.repository), Arc::clone(&vestibule.mail_bell));
+        workers.spawn("mail_bell_of_others", move |stop| {
+            mail_bell::listen(Arc::clone(&heard), Arc::clone(&bell), stop)
+        });
         let sequencer = EventSequencer {
             repository: Arc::clone(&vestibule.repository),
             appended: Arc::clone(&vestibule.events_appended),

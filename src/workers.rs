@@ -2,6 +2,7 @@
 
 pub mod event_sequencer;
 pub mod event_trimmer;
+pub mod mail_bell;
 pub mod mail_outbox;
 pub mod schedule;
 pub mod sweeper;

@@ -90,7 +90,14 @@ impl MailsCommand {
         match self {
             Self::List(list) => list.run().await,
             Self::Show(named) => named.run(async |vestibule, id| Ok(vestibule.get_mail(id).await?)).await,
-            Self::Retry(named) => named.run(async |vestibule, id| Ok(vestibule.retry_mail(id).await?)).await,
+            Self::Retry(named) => {
+                let retry = async |vestibule: &Vestibule, id| {
+                    let mail = vestibule.retry_mail(id).await?;
+                    vestibule.announce_mails().await;
+                    Ok(mail)
+                };
+                named.run(retry).await
+            }
             Self::Discard(discard) => discard.run().await,
             Self::Suppressions(suppressions) => suppressions.run().await,
             Self::Lift(lift) => lift.run().await,

@@ -169,7 +169,7 @@ impl Vestibule {
             Err(RegisterRefusal::EmailTaken) => return Err(CreateInactiveUserError::EmailTaken),
             Err(RegisterRefusal::MailLimit(reached)) => return Err(reached.into()),
         };
-        self.mail_queued.notify_one();
+        self.mail_bell.ring();
         let activation_key = (!request.send_email).then_some(key);
         Ok(InactiveUser { user, expire_time, activation_key, warnings })
     }

@@ -96,7 +96,7 @@ impl Vestibule {
             Err(CreateProfileRefusal::Key(refusal)) => return Err(refusal.into()),
             Err(CreateProfileRefusal::MailLimit(reached)) => return Err(reached.into()),
         };
-        self.mail_queued.notify_one();
+        self.mail_bell.ring();
         let status = self.profile_status(&user, mails);
         let status = status.ok_or(StorageError::Corrupt("a new profile"))?;
         Ok(CreatedProfile { status, activation_key: (!send_email).then_some(key) })

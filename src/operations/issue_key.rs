@@ -78,7 +78,7 @@ impl Vestibule {
             Err(IssueKeyRefusal::Key(refusal)) => return Err(refusal.into()),
             Err(IssueKeyRefusal::MailLimit(reached)) => return Err(reached.into()),
         };
-        self.mail_queued.notify_one();
+        self.mail_bell.ring();
         let expire_time = user.profile.ok_or(IssueKeyError::ProfileNotFound)?.expire_time;
         Ok(Some(IssuedKey { activation_key, expire_time }))
     }

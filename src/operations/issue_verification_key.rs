@@ -81,7 +81,7 @@ impl Vestibule {
     ) -> Result<Vec<UserEmailAddress>, EmailAddressError> {
         match issued {
             Ok(addresses) => {
-                self.mail_queued.notify_one();
+                self.mail_bell.ring();
                 Ok(addresses)
             }
             Err(VerificationKeyRefusal::RequestDone) => {

@@ -116,7 +116,7 @@ impl Batches for Reminders {
             return Ok(Batch { done: Vec::new(), at_end });
         }
         let done = vestibule.repository.remind(selection, &reminders, &self.counters).await??;
-        vestibule.mail_queued.notify_one();
+        vestibule.mail_bell.ring();
         Ok(Batch { done, at_end })
     }
 

@@ -28,7 +28,7 @@ impl Vestibule {
             MailRefusal::MailNotFound => RetryMailError::MailNotFound,
             MailRefusal::Finished => RetryMailError::Finished,
         })?;
-        self.mail_queued.notify_one();
+        self.mail_bell.ring();
         Ok(mail)
     }
 }

@@ -66,7 +66,7 @@ impl Vestibule {
             return Ok(true);
         }
         match self.repository.issue_keys(&KeyIssues { issues, request, counters, now }).await? {
-            Ok(_) => self.mail_queued.notify_one(),
+            Ok(_) => self.mail_bell.ring(),
             Err(IssueKeysRefusal::RequestDone) => return Ok(false),
             Err(IssueKeysRefusal::MailLimit(reached)) => return Err(reached.into()),
         }

@@ -32,7 +32,7 @@ impl Vestibule {
         let mail = self.new_mail(&user.email, &context, expire_time.min(policy::max_time()), now)?;
         let change = PrimaryChange { user_id, email, old_email: user.email, mail, now };
         let addresses = self.repository.set_primary_email_address(&change).await??;
-        self.mail_queued.notify_one();
+        self.mail_bell.ring();
         Ok(addresses)
     }
 }

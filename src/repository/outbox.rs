@@ -134,4 +134,11 @@ pub trait Outbox {
     /// appended. Says which it has recorded: not those whose lease went to somebody else or that are gone,
     /// where nothing changes.
     async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError>;
+
+    /// Tells whoever hears the mail bell, also in other processes, that mails were queued. A hint: it may get lost.
+    async fn ring_mail_bell(&self) -> Result<(), StorageError>;
+
+    /// Calls `heard` when the bell may have been rung in any process. Never returns but with an error, and never calls
+    /// where the store has no such bell.
+    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError>;
 }

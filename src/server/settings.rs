@@ -175,7 +175,7 @@ pub fn vestibule(
         mail_limits: mail_limits(settings),
         emails: email_policy(settings)?,
         reminders: reminder_policy(settings)?,
-        mail_queued: Arc::default(),
+        mail_bell: Arc::default(),
         events_appended: Arc::default(),
         events_numbered: watch::Sender::default(),
     })

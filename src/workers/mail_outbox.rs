@@ -13,7 +13,6 @@ use std::{mem, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
-    sync::Notify,
     task::{self, JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -26,6 +25,7 @@ use self::{
     records::Records,
 };
 use crate::{
+    bell::MailBell,
     causes::Causes,
     domain::{
         Timestamp,
@@ -57,7 +57,7 @@ pub struct MailOutbox {
     /// How they are sent.
     pub attempts: Attempts,
     /// Rung when a mail was queued.
-    pub mail_queued: Arc<Notify>,
+    pub mail_bell: Arc<MailBell>,
     /// How many mails are sent at the same time.
     pub places: usize,
 }
@@ -105,13 +105,13 @@ impl MailOutbox {
         let (mut poll, mut renewal) = (interval(POLL), interval(RENEWAL));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bell = Arc::clone(&worker.outbox.mail_queued);
+        let bell = Arc::clone(&worker.outbox.mail_bell);
         while !stop.is_cancelled() {
             worker.begin();
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = worker.jobs.join_next_with_id() => worker.take(ended),
-                () = bell.notified() => worker.is_hungry = true,
+                () = bell.rung() => worker.is_hungry = true,
                 _ = poll.tick() => worker.look(),
                 _ = renewal.tick() => worker.renew(),
             }

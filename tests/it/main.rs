@@ -16,6 +16,7 @@ mod access;
 mod cli;
 mod contract;
 mod crash;
+mod delivery;
 mod events;
 mod faults;
 mod hostile;

@@ -67,6 +67,7 @@ impl Create {
             call: Call::default(),
         };
         let created = vestibule.create_inactive_user(registration).await?;
+        vestibule.announce_mails().await;
         vestibule.repository.close().await;
         print(&self.output.created(&created.user, created.activation_key.as_ref()))
     }

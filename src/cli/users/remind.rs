@@ -38,6 +38,8 @@ impl Act for Reminders {
     ) -> anyhow::Result<Tally> {
         let call = Call::default();
         let reminders = RemindUnverified { filter, force, limit, deadline: None, call };
-        Ok(vestibule.remind_unverified(reminders).await?)
+        let tally = vestibule.remind_unverified(reminders).await?;
+        vestibule.announce_mails().await;
+        Ok(tally)
     }
 }

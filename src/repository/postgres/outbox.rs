@@ -94,6 +94,14 @@ impl Outbox for PostgresRepository {
             .map_err(storage_error)?;
         Ok(settled.into_iter().map(MailId).collect())
     }
+
+    async fn ring_mail_bell(&self) -> Result<(), StorageError> {
+        self.notify().await
+    }
+
+    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
+        self.listen(heard).await
+    }
 }
 
 const CLAIM: &str = concat!(

@@ -102,6 +102,11 @@ impl Pool {
         timeout(ACQUIRE_TIMEOUT, self.0.options.connect()).await.map_err(|_| Error::PoolTimedOut)?
     }
 
+    /// How sessions are opened.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.0.options
+    }
+
     /// Waits for what is under way and closes every session.
     pub(super) async fn close(&self) {
         let places = self.0.places.acquire_many(self.0.max_connections).await;

@@ -98,6 +98,15 @@ impl Outbox for SqliteRepository {
         transaction.commit().await.map_err(storage_error)?;
         Ok(ids)
     }
+
+    // One process serves an SQLite file; what commands queue beside it is found within a second.
+    async fn ring_mail_bell(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn hear_mail_bell(&self, _heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
+        std::future::pending().await
+    }
 }
 
 const CLAIM: &str = concat!(

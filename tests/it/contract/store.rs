@@ -83,17 +83,12 @@ pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(case: fn(Store
 
 /// Runs a case on an SQLite file of its own.
 pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(case: fn(Store) -> F) {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("vestibule.db");
-    let url = format!("sqlite:{}", path.display());
-    let repository = SqliteRepository::open(&url, 4).unwrap();
-    repository.migrate().await.unwrap();
-    let options = SqliteConnectOptions::new().filename(&path);
-    let raw = SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
-    let store = Store { repository: Arc::new(repository), raw: Raw::Sqlite(raw.clone()), url };
+    let (store, _folder) = Store::sqlite().await;
     let outcome = run(case, store.clone()).await;
     store.close().await;
-    raw.close().await;
+    if let Raw::Sqlite(raw) = &store.raw {
+        raw.close().await;
+    }
     outcome.unwrap();
 }
 
@@ -108,6 +103,18 @@ async fn run<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl Store {
+    /// A store on an SQLite file that goes with its folder.
+    pub async fn sqlite() -> (Self, TempDir) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("vestibule.db");
+        let url = format!("sqlite:{}", path.display());
+        let repository = SqliteRepository::open(&url, 4).unwrap();
+        repository.migrate().await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&path);
+        let raw = SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
+        (Self { repository: Arc::new(repository), raw: Raw::Sqlite(raw), url }, folder)
+    }
+
     /// Another process's view of the same database.
     pub fn another(&self, max_connections: u32) -> Arc<dyn Repository> {
         match self.raw {

@@ -44,7 +44,7 @@ pub async fn hold_writes(store: &Store) -> Held {
         let options: PgConnectOptions = store.url().parse().unwrap();
         let mut session = options.connect().await.unwrap();
         sqlx::query("BEGIN").execute(&mut session).await.unwrap();
-        sqlx::query("LOCK TABLE users IN SHARE MODE").execute(&mut session).await.unwrap();
+        sqlx::query("LOCK TABLE users, mails IN SHARE MODE").execute(&mut session).await.unwrap();
         Held::Postgres(session)
     }
 }

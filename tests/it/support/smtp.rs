@@ -3,6 +3,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
+pub mod tls;
+
 use std::{
     io,
     net::SocketAddr,
@@ -15,17 +17,20 @@ use std::{
 
 use mailparse::{MailAddr, MailHeaderMap as _};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What a server that behaves says to EHLO.
+/// What a server that behaves says to EHLO …
 const CAPABILITIES: &str = "250-sink.example\r\n250-8BITMIME\r\n250 AUTH PLAIN";
+/// … and what before it has encrypted.
+const CAPABILITIES_WITH_TLS: &str = "250-sink.example\r\n250-STARTTLS\r\n250 8BITMIME";
 
 /// A mail server on a free port of this machine; it stops when it is dropped.
 pub struct SmtpSink {
@@ -67,6 +72,12 @@ pub enum Action {
     Drop,
     /// Keeps the message, and closes the connection instead of saying so.
     KeepAndDrop,
+    /// Keeps the message, and says so when it is told to.
+    KeepAndHold(watch::Receiver<bool>),
+    /// Answers as it should, a byte a second.
+    Dribble,
+    /// Says to go on, and resets the connection in the middle of the message.
+    ResetInData,
 }
 
 /// A mail as it came over the wire.
@@ -93,7 +104,22 @@ pub struct ParsedMail {
     pub message_id: String,
 }
 
+/// When the conversation is encrypted.
+#[derive(Clone)]
+pub enum Encryption {
+    Never,
+    /// From the first byte.
+    Implicit(TlsAcceptor),
+    /// Once the client asks for it.
+    StartTls(TlsAcceptor),
+}
+
+/// A connection, encrypted or not.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 struct Shared {
+    encryption: Encryption,
     rules: Mutex<Vec<Rule>>,
     kept: watch::Sender<Vec<ReceivedMail>>,
     steps: watch::Sender<Vec<Step>>,
@@ -102,7 +128,7 @@ struct Shared {
 struct Rule {
     step: Step,
     action: Action,
-    /// Only for mails to this recipient.
+    /// Only for mails to a recipient who ends like this.
     recipient: Option<String>,
     /// Only once this many mails have been kept.
     after: usize,
@@ -113,9 +139,20 @@ struct Rule {
 impl SmtpSink {
     /// Starts a server that behaves.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_encrypted(Encryption::Never).await
+    }
+
+    /// Starts a server that behaves, and encrypts.
+    pub async fn start_encrypted(encryption: Encryption) -> Self {
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), encryption).await
+    }
+
+    /// Starts a server that behaves at an address.
+    pub async fn start_at(address: SocketAddr, encryption: Encryption) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let shared = Arc::new(Shared {
+            encryption,
             rules: Mutex::default(),
             kept: watch::Sender::new(Vec::new()),
             steps: watch::Sender::new(Vec::new()),
@@ -150,7 +187,7 @@ impl SmtpSink {
         self.add(Rule { step, action, recipient: None, after, times: usize::MAX });
     }
 
-    /// Does `action` at `step` where a mail goes to `recipient`.
+    /// Does `action` at `step` where a mail goes to a recipient that ends like this: an address, or a domain.
     pub fn at_recipient(&self, recipient: &str, step: Step, action: Action) {
         self.add(Rule { step, action, recipient: Some(recipient.to_owned()), after: 0, times: usize::MAX });
     }
@@ -239,6 +276,13 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         conversations.spawn(async move {
             // A client that hangs up is no failure of the server.
+            let stream: Box<dyn Io> = match &shared.encryption {
+                Encryption::Never | Encryption::StartTls(_) => Box::new(stream),
+                Encryption::Implicit(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_) => return,
+                },
+            };
             let _ = Conversation::new(stream, shared).run().await;
         });
         while conversations.try_join_next().is_some() {}
@@ -247,15 +291,17 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 /// One client, and the mail that it is about to leave.
 struct Conversation {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Io>>,
+    is_encrypted: bool,
     shared: Arc<Shared>,
     from: Option<String>,
     recipients: Vec<String>,
 }
 
 impl Conversation {
-    fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
-        Self { stream: BufReader::new(stream), shared, from: None, recipients: Vec::new() }
+    fn new(stream: Box<dyn Io>, shared: Arc<Shared>) -> Self {
+        let is_encrypted = matches!(shared.encryption, Encryption::Implicit(_));
+        Self { stream: BufReader::new(stream), is_encrypted, shared, from: None, recipients: Vec::new() }
     }
 
     async fn run(mut self) -> io::Result<()> {
@@ -265,10 +311,17 @@ impl Conversation {
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" => {
                     self.reset();
-                    self.answer(Step::Ehlo, CAPABILITIES).await?;
+                    let offers_tls =
+                        matches!(self.shared.encryption, Encryption::StartTls(_)) && !self.is_encrypted;
+                    let capabilities = if offers_tls { CAPABILITIES_WITH_TLS } else { CAPABILITIES };
+                    self.answer(Step::Ehlo, capabilities).await?;
                 }
                 "STARTTLS" => {
-                    if self.answer(Step::StartTls, "502 5.5.1 no TLS here").await? {
+                    if let Encryption::StartTls(acceptor) = self.shared.encryption.clone() {
+                        if self.answer(Step::StartTls, "220 2.0.0 go on").await? {
+                            self.encrypt(&acceptor).await?;
+                        }
+                    } else if self.answer(Step::StartTls, "502 5.5.1 no TLS here").await? {
                         // It has none, so it can't say anything more.
                         return std::future::pending().await;
                     }
@@ -291,6 +344,14 @@ impl Conversation {
                 _ => self.write(b"500 5.5.2 unknown command\r\n").await?,
             }
         }
+        Ok(())
+    }
+
+    async fn encrypt(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+        let (nothing, _) = tokio::io::duplex(1);
+        let plain = std::mem::replace(&mut self.stream, BufReader::new(Box::new(nothing))).into_inner();
+        self.stream = BufReader::new(Box::new(acceptor.accept(plain).await?));
+        self.is_encrypted = true;
         Ok(())
     }
 
@@ -327,9 +388,11 @@ impl Conversation {
         let mail = ReceivedMail { from, recipients: self.recipients.clone(), data };
         let action = self.action(Step::Message);
         let keep = match &action {
-            None | Some(Action::KeepAndDrop) => true,
+            None | Some(Action::KeepAndDrop | Action::KeepAndHold(_) | Action::Dribble) => true,
             Some(Action::Reply(reply)) => reply.starts_with('2'),
-            Some(Action::Raw(_) | Action::Endless | Action::Stall | Action::Drop) => false,
+            Some(Action::Raw(_) | Action::Endless | Action::Stall | Action::Drop | Action::ResetInData) => {
+                false
+            }
         };
         if keep {
             self.shared.kept.send_modify(|kept| kept.push(mail));
@@ -357,7 +420,7 @@ impl Conversation {
         let mut rules = self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let rule = rules.iter_mut().find(|rule| {
             let addressed =
-                rule.recipient.as_ref().is_none_or(|recipient| self.recipients.contains(recipient));
+                rule.recipient.as_ref().is_none_or(|end| self.recipients.iter().any(|to| to.ends_with(end)));
             rule.step == step && rule.times > 0 && rule.after <= kept && addressed
         })?;
         rule.times -= 1;
@@ -368,6 +431,17 @@ impl Conversation {
         let reply = match action {
             None => reply.to_owned(),
             Some(Action::Reply(reply)) => reply,
+            Some(Action::KeepAndHold(mut released)) => {
+                released.wait_for(|released| *released).await.map_err(io::Error::other)?;
+                reply.to_owned()
+            }
+            Some(Action::Dribble) => {
+                for byte in format!("{reply}\r\n").bytes() {
+                    self.write(&[byte]).await?;
+                    time::sleep(Duration::from_secs(1)).await;
+                }
+                return Ok(true);
+            }
             Some(Action::Raw(bytes)) => {
                 self.write(&bytes).await?;
                 return Ok(false);
@@ -376,6 +450,12 @@ impl Conversation {
                 self.write(&[b'x'; 4096]).await?;
             },
             Some(Action::Stall) => std::future::pending().await,
+            Some(Action::ResetInData) => {
+                self.write(b"354 go on\r\n").await?;
+                // A connection that is closed with something unread is reset.
+                self.stream.get_mut().read_u8().await?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             Some(Action::Drop | Action::KeepAndDrop) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         self.write(format!("{reply}\r\n").as_bytes()).await?;
@@ -383,7 +463,8 @@ impl Conversation {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes).await
+        self.stream.get_mut().write_all(bytes).await?;
+        self.stream.get_mut().flush().await
     }
 
     async fn read_line(&mut self) -> io::Result<Option<String>> {

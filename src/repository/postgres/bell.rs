@@ -1,0 +1,35 @@
+//! The mail bell between servers: NOTIFY after the commit, many mails at once, since one inside of the transaction would
+//! have the commits queue up.
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use super::{PostgresRepository, storage_error};
+use crate::repository::StorageError;
+
+const CHANNEL: &str = "vestibule_mail";
+
+impl PostgresRepository {
+    /// Rings for whoever listens.
+    pub(super) async fn notify(&self) -> Result<(), StorageError> {
+        sqlx::query("SELECT pg_notify($1, '')")
+            .bind(CHANNEL)
+            .execute(&self.pool)
+            .await
+            .map_err(storage_error)?;
+        Ok(())
+    }
+
+    /// Listens over a session of its own.
+    pub(super) async fn listen(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
+        let session = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.pool.options().clone());
+        let mut listener = PgListener::connect_with(&session).await.map_err(storage_error)?;
+        listener.listen(CHANNEL).await.map_err(storage_error)?;
+        // Whatever was queued while nobody listened.
+        heard();
+        loop {
+            // Nothing comes where the connection was lost, and a ring with it.
+            listener.try_recv().await.map_err(storage_error)?;
+            heard();
+        }
+    }
+}
