@@ -205,13 +205,10 @@ async fn a_server_that_falls_silent_costs_no_more_than_a_steps_time_and_the_erro
             sink.at(silent_at, answer);
             let url = url.replace("HOST", &sink.address().to_string());
             let error = send_key(&sender(&url, 4 * IMPATIENT)).await.unwrap_err();
-            let text = format!("{said}: no answer within 600.0ms");
+            assert!(error.to_string().starts_with(&format!("{said}: no answer within ")), "{url}: {error}");
             // Where only this mail may be to blame, its attempt counts.
-            let expected = match silent_at {
-                Step::Rcpt | Step::Data => SendError::Interrupted(text),
-                _ => SendError::Unavailable(text),
-            };
-            assert_eq!(error, expected, "{url}");
+            let counts = matches!(silent_at, Step::Rcpt | Step::Data);
+            assert_eq!(matches!(error, SendError::Interrupted(_)), counts, "{url}: {error}");
             sink.behave();
             send_key(&sender(&sink.url(), PATIENT)).await.unwrap();
         });
