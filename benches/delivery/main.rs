@@ -7,6 +7,7 @@
 //! - `cargo bench --bench delivery -- mixed [CALLS]`: how long mails take from the answer to a registration until the mail
 //!   server has them, while it refuses a tenth of the recipients for now and a tenth for good, as a ratio to a
 //!   clean run.
+//! - `scripts/postfix`: Postfix as a second opinion on what a mail is.
 //!
 //! SQLite; and Postgres, an empty database of it, where `VESTIBULE_BENCH_POSTGRES_URL` names one.
 
@@ -22,6 +23,7 @@
 )]
 
 mod bare;
+mod postfix;
 mod sink;
 
 use std::{
@@ -58,6 +60,9 @@ fn main() {
     let count = |default: usize| arguments.get(1).map_or(default, |count| count.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        if what == "postfix" {
+            return postfix::judge(count(1_000), &arguments[2], &arguments[3]).await;
+        }
         let mut stores = vec![("SQLite", None)];
         stores.extend(std::env::var("VESTIBULE_BENCH_POSTGRES_URL").ok().map(|url| ("Postgres", Some(url))));
         for (store, url) in stores {
@@ -98,11 +103,12 @@ impl Place {
             ("grpc.listen", "127.0.0.1:0".to_owned()),
             ("mail.sender", "smtp".to_owned()),
             ("mail.smtp.url", format!("smtp://{mail_server}")),
-            ("mail.concurrency", CONNECTIONS.to_string()),
             ("secrets.keyring_file", self.folder.path().join("keyring").display().to_string()),
             ("access.anonymous", "loopback".to_owned()),
         ];
-        Settings::load(&[], &flags).unwrap()
+        let file = self.folder.path().join("settings.toml");
+        std::fs::write(&file, format!("mail.concurrency = {CONNECTIONS}")).unwrap();
+        Settings::load(&[file], &flags).unwrap()
     }
 
     async fn serve(&self, mail_server: std::net::SocketAddr) -> (Server, Channel) {
