@@ -10,6 +10,7 @@ pub mod causes;
 pub mod clock;
 pub mod hashing;
 pub mod mail;
+pub mod metrics;
 pub mod random;
 pub mod sealing;
 pub mod templates;

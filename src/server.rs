@@ -23,6 +23,7 @@ use crate::{
     config::Settings,
     grpc::{self, Calls, Health, Watches, front::FrontDoor},
     mail::MailSender,
+    metrics::Metrics,
     random::{Random, SystemRandom},
     repository::Repository,
     workers::{
@@ -108,6 +109,7 @@ impl Server {
             Some(sender) => Arc::clone(sender),
             None => settings::mail_sender(settings)?,
         };
+        let metrics = Arc::new(Metrics::default());
         let outbox = MailOutbox {
             repository: Arc::clone(&vestibule.repository),
             attempts: Attempts {
@@ -120,6 +122,7 @@ impl Server {
             },
             mail_bell: Arc::clone(&vestibule.mail_bell),
             places: usize::try_from(settings.mail.concurrency).unwrap_or(usize::MAX),
+            metrics: metrics.mail.clone(),
         };
         let health = Health::new().await;
         let calls = Calls::new(Arc::clone(&vestibule));

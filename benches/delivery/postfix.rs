@@ -51,7 +51,8 @@ pub async fn judge(mails: usize, server: &str, maildir: &str) {
         message_ids.insert(header("Message-ID"));
         let text = mail.subparts[0].get_body().unwrap();
         let html = mail.subparts[1].get_body().unwrap();
-        let key = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| is_key(word)).unwrap().to_owned();
+        let key =
+            text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| is_key(word)).unwrap().to_owned();
         assert!(html.contains(&key), "both parts carry the key");
         let request = ActivateRequest { activation_key: key, ..Default::default() };
         let user = client.activate(request).await.unwrap().into_inner().user.unwrap();

@@ -32,6 +32,7 @@ use crate::{
         delivery::{MailLease, RestingDomain, Settled, Settlement, Unfit, UnfitMail},
         mail::MailId,
     },
+    metrics::{MailMetrics, MailOutcome},
     random,
     repository::{Claim, ClaimRequest, Repository, StorageError},
 };
@@ -60,12 +61,14 @@ pub struct MailOutbox {
     pub mail_bell: Arc<MailBell>,
     /// How many mails are sent at the same time.
     pub places: usize,
+    /// Told of everything.
+    pub metrics: MailMetrics,
 }
 
 /// What ran beside the loop, and has ended.
 enum Done {
     Claimed { asked: Instant, outcome: Result<Claim, StorageError>, limit: usize },
-    Attempted { lease: MailLease, attempt: u32, settlement: Settlement, verdict: Verdict },
+    Attempted { lease: MailLease, attempt: u32, age: Duration, settlement: Settlement, verdict: Verdict },
     Recorded,
     Renewed { asked: Instant, leases: Vec<MailLease>, outcome: Result<Vec<MailId>, StorageError> },
     Tidied,
@@ -171,9 +174,11 @@ impl Loop {
             let (lease, domain) = (mail.lease(), mail.domain().to_owned());
             let sending = self.jobs.spawn(async move {
                 let (settlement, verdict) = attempts.attempt(&mail).await;
-                Done::Attempted { lease, attempt: mail.attempt, settlement, verdict }
+                let age = (attempts.clock.now() - mail.create_time).to_std().unwrap_or_default();
+                Done::Attempted { lease, attempt: mail.attempt, age, settlement, verdict }
             });
             self.hand.begun(sending.id(), lease, domain, Instant::now());
+            self.outbox.metrics.sending.set(self.hand.sending());
         }
         for mail in self.hand.drop_slow() {
             let next_attempt_time = self.outbox.attempts.clock.now() + self.put_off();
@@ -196,11 +201,15 @@ impl Loop {
         }
         self.records.ended(id);
         self.hand.ended(id, Instant::now());
+        self.outbox.metrics.sending.set(self.hand.sending());
         match done {
             Some(Done::Claimed { asked, outcome, limit }) => self.claimed(asked, outcome, limit),
-            Some(Done::Attempted { lease, attempt, settlement, verdict }) => {
+            Some(Done::Attempted { lease, attempt, age, settlement, verdict }) => {
                 tell(lease.id, attempt, &settlement);
-                self.records.add(Settled { lease, settlement });
+                if settlement == Settlement::Delivered {
+                    self.outbox.metrics.count_delivery(age);
+                }
+                self.settle(lease, settlement);
                 self.judge(verdict);
             }
             Some(Done::Renewed { asked, leases, outcome }) => match outcome {
@@ -221,8 +230,7 @@ impl Loop {
                 // There may be more where these came from.
                 self.is_hungry |= claim.mails.len() + claim.unfit.len() + claim.put_off >= limit;
                 for mail in &claim.unfit {
-                    let settlement = refuse(mail);
-                    self.records.add(Settled { lease: mail.lease, settlement });
+                    self.settle(mail.lease, refuse(mail));
                 }
                 self.hand.add(claim.mails, asked);
             }
@@ -241,12 +249,15 @@ impl Loop {
             Verdict::Answered => {
                 self.is_hungry |= self.breaker.is_open();
                 if self.breaker.answered() {
+                    self.outbox.metrics.breaker_open.set(0);
                     tracing::info!("the mail server answers again");
                 }
             }
             Verdict::Failed => {
                 let jitter = random::number(&*self.outbox.attempts.random);
                 if self.breaker.failed(Instant::now(), jitter) {
+                    self.outbox.metrics.breaker_open.set(1);
+                    self.outbox.metrics.breaker_opened.inc();
                     tracing::error!(
                         "the mail server fails: no mail is sent until it answers, and none is lost"
                     );
@@ -296,7 +307,19 @@ impl Loop {
     }
 
     fn give_back(&mut self, lease: MailLease, next_attempt_time: Timestamp) {
-        let settlement = Settlement::Returned { next_attempt_time, error: None };
+        self.settle(lease, Settlement::Returned { next_attempt_time, error: None });
+    }
+
+    fn settle(&mut self, lease: MailLease, settlement: Settlement) {
+        let metrics = &self.outbox.metrics;
+        match &settlement {
+            // Counted with its age.
+            Settlement::Delivered => {}
+            Settlement::Retry { .. } => metrics.count(MailOutcome::retried),
+            Settlement::Returned { .. } => metrics.count(MailOutcome::returned),
+            Settlement::Discarded { .. } => metrics.count(MailOutcome::discarded),
+            Settlement::Withdrawn => metrics.count(MailOutcome::withdrawn),
+        }
         self.records.add(Settled { lease, settlement });
     }
 

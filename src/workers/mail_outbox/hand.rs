@@ -40,6 +40,11 @@ impl Hand {
         self.waiting.is_empty() && self.sending.is_empty()
     }
 
+    /// How many mails are being sent.
+    pub fn sending(&self) -> i64 {
+        i64::try_from(self.sending.len()).unwrap_or(i64::MAX)
+    }
+
     /// How many more mails are wanted: none while there are enough to fill the places once more.
     pub fn appetite(&self) -> usize {
         if self.waiting.len() < self.places { 2 * self.places - self.waiting.len() } else { 0 }
