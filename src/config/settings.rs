@@ -129,6 +129,8 @@ pub struct Templates {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Registration {
     pub activation_days: i64,
+    pub activation_codes: bool,
+    pub activation_code_digits: u32,
     pub max_email_addresses: u32,
     pub disposable_domains: DisposableDomains,
     pub disposable_domains_file: PathBuf,
@@ -250,6 +252,7 @@ pub struct Site {
     #[serde(default)]
     pub verification_url: String,
     pub activation_days: Option<i64>,
+    pub activation_codes: Option<bool>,
     #[serde(default)]
     pub registration: SiteRegistration,
     #[serde(default = "english")]

@@ -246,6 +246,9 @@ WITH new_user AS (
 ), new_key AS (
     INSERT INTO activation_keys (digest, user_id, email, issue_time)
     SELECT $10, id, $7, $6 FROM new_user
+), new_code AS (
+    INSERT INTO activation_codes (user_id, key_digest, email, code_hash, issue_time, expire_time)
+    SELECT id, $10, $7, $16, $6, $17 FROM new_user WHERE $16 IS NOT NULL
 ), new_mail AS (
     INSERT INTO mails (id, user_id, kind, recipient, state, sealed_text, next_attempt_time, create_time, expire_time)
     SELECT $11, id, $12, $7, 'QUEUED', $13, $6, $6, $14 FROM new_user WHERE $11 IS NOT NULL
@@ -351,6 +354,8 @@ async fn insert(transaction: &mut Transaction, registration: &NewRegistration) -
         .bind(mail.map(|mail| mail.sealed_text.as_slice()))
         .bind(mail.map(|mail| mail.expire_time))
         .bind(registration.locale.as_ref().map(Locale::as_str))
+        .bind(registration.code.as_ref().map(|code| code.hash.as_bytes()))
+        .bind(registration.code.as_ref().map(|code| code.expire_time))
         .fetch_one(&mut **transaction)
         .await
         .map_err(storage_error)?;
