@@ -1,9 +1,13 @@
 //! The door that mail leaves by: the [`MailSender`] trait, and its implementations.
 
 pub mod console;
+#[cfg(feature = "dkim")]
+pub mod dkim;
 pub mod file;
 mod mime;
 pub mod smtp;
+
+use std::fmt;
 
 use async_trait::async_trait;
 
@@ -17,6 +21,23 @@ use crate::domain::{
 pub trait MailSender: Send + Sync {
     /// Returns when the mail is in somebody else's hands. May be called again for the same mail.
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError>;
+}
+
+/// Signs messages before they leave.
+pub trait MessageSigner: fmt::Debug + Send + Sync {
+    /// The header field that goes before the message, every line of it ended by CRLF. The same for the same message.
+    fn header(&self, message: &Unsigned<'_>) -> Result<String, SendError>;
+}
+
+/// A message that nobody has signed.
+#[derive(Clone, Copy)]
+pub struct Unsigned<'a> {
+    /// Headers and body, every line ended by CRLF.
+    pub text: &'a str,
+    /// The domain of its From.
+    pub from_domain: &'a str,
+    /// Its Date.
+    pub date: Timestamp,
 }
 
 /// A mail with all that goes into its headers.
@@ -48,6 +69,12 @@ pub enum SendError {
 /// The message of a mail as it goes over the wire; refused for good where there can be none.
 pub fn message(mail: &OutgoingMail<'_>) -> Result<String, SendError> {
     mime::form(mail).map(|message| message.text)
+}
+
+/// The domain of a mailbox's address, in lower case.
+pub fn mailbox_domain(mailbox: &str) -> Option<String> {
+    let mailbox: lettre::message::Mailbox = mailbox.parse().ok()?;
+    Some(mailbox.email.domain().to_lowercase())
 }
 
 /// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`, its address in ASCII.

@@ -1,5 +1,6 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
+mod dkim;
 mod incoming;
 mod mails;
 mod settings;
@@ -100,7 +101,7 @@ impl Server {
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {
             Some(sender) => Arc::clone(sender),
-            None => settings::mail_sender(settings)?,
+            None => settings::mail_sender(settings, &vestibule.sites)?,
         };
         let outbox = MailOutbox {
             repository: Arc::clone(&vestibule.repository),

@@ -76,6 +76,7 @@ pub struct Mail {
     pub limits: MailLimits,
     pub smtp: Smtp,
     pub file: MailFile,
+    pub dkim: Dkim,
 }
 
 /// `mail.sender`
@@ -113,6 +114,16 @@ pub struct Smtp {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct MailFile {
     pub directory: PathBuf,
+}
+
+/// `[mail.dkim]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Dkim {
+    pub selector: String,
+    pub domain: String,
+    pub private_key_file: PathBuf,
 }
 
 /// `[templates]`

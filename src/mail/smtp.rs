@@ -4,7 +4,7 @@
 mod server;
 mod stream;
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use lettre::transport::smtp::{
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::server::Server;
 use super::{
-    MailSender, OutgoingMail, SendError,
+    MailSender, MessageSigner, OutgoingMail, SendError,
     mime::{self, WireMessage},
 };
 use crate::domain::{Invalid, masking::mask_keys};
@@ -36,6 +36,7 @@ const ABOUT_US: [u16; 8] = [500, 502, 503, 521, 530, 534, 535, 538];
 pub struct SmtpSender {
     server: Server,
     timeout: Duration,
+    signer: Option<Arc<dyn MessageSigner>>,
 }
 
 /// Where in a conversation something went wrong.
@@ -74,14 +75,20 @@ struct Patience {
 impl SmtpSender {
     /// Hands mails to the server that `url` names; each has to be settled within `timeout`.
     pub fn new(url: &SecretString, timeout: Duration) -> Result<Self, Invalid> {
-        Ok(Self { server: Server::parse(url)?, timeout })
+        Ok(Self { server: Server::parse(url)?, timeout, signer: None })
+    }
+
+    /// Has each message signed, if there is somebody who signs.
+    #[must_use]
+    pub fn signed_by(self, signer: Option<Arc<dyn MessageSigner>>) -> Self {
+        Self { signer, ..self }
     }
 }
 
 #[async_trait]
 impl MailSender for SmtpSender {
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError> {
-        let message = mime::form(mail)?;
+        let message = mime::form_signed(mail, self.signer.as_deref())?;
         let patience = Patience { timeout: self.timeout, deadline: Instant::now() + self.timeout };
         let mut connection = None;
         let outcome = async {
