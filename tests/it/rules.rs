@@ -55,6 +55,8 @@ on_each_store! {
         what_can_be_no_code_is_refused_by_the_name_of_its_field,
         a_code_that_found_no_slot_had_no_try,
         of_fifty_wrong_codes_at_once_five_are_compared,
+        a_code_is_nothing_without_the_keyring_that_it_was_hashed_with,
+        x23_mails_to_an_address_cost_hashes_whether_anybody_claims_it_or_not,
     ]
     errors: [
         every_wrong_field_is_named_at_once,

@@ -346,3 +346,26 @@ pub async fn of_fifty_wrong_codes_at_once_five_are_compared(store: Store) {
     let key = mail.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 40).unwrap();
     assert_eq!(client.use_key(key).await.unwrap().id, alice.id);
 }
+
+pub async fn a_code_is_nothing_without_the_keyring_that_it_was_hashed_with(store: Store) {
+    let (server, client) = start(&store, WITH_CODES).await;
+    let (alice, code) = register(&server, &client, "alice").await;
+    // Every server of these tests has a keyring of its own.
+    let (_stranger, stranger) = start(&store, WITH_CODES).await;
+    rejected(use_code(&stranger, ADDRESS, &code).await);
+    assert_eq!(use_code(&client, ADDRESS, &code).await.unwrap().id, alice.id);
+}
+
+pub async fn x23_mails_to_an_address_cost_hashes_whether_anybody_claims_it_or_not(store: Store) {
+    let (_server, client) =
+        start(&store, "registration.activation_codes = true\npasswords.queue_seconds = 0").await;
+    let mut calls = JoinSet::new();
+    for number in 0..32 {
+        let client = client.clone();
+        calls.spawn(async move { client.mail_to(By::Email(format!("nobody{number}@example.com"))).await });
+    }
+    let outcomes = calls.join_all().await;
+    let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err().map(reason));
+    let refused: Vec<_> = refused.collect();
+    assert!(!refused.is_empty() && refused.iter().all(|reason| reason == "OVERLOADED"), "{refused:?}");
+}
