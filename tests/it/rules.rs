@@ -46,6 +46,7 @@ on_each_store! {
         r12_of_five_calls_with_one_code_at_once_one_activates,
         x8_the_code_says_which_of_those_who_claim_an_address_is_meant,
         r10_a_code_works_for_a_quarter_of_an_hour_and_its_key_goes_on,
+        r10_a_code_never_outlives_the_window_of_its_key,
         x15_a_newer_mail_brings_another_code_and_the_former_one_is_dead,
         x2_without_a_mail_there_is_no_code,
         x2_no_code_stands_in_the_database,

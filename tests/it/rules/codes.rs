@@ -134,6 +134,20 @@ pub async fn r10_a_code_works_for_a_quarter_of_an_hour_and_its_key_goes_on(store
     assert_eq!(client.use_key(key).await.unwrap().id, bob.id);
 }
 
+pub async fn r10_a_code_never_outlives_the_window_of_its_key(store: Store) {
+    let (server, client) = start(&store, WITH_CODES).await;
+    let (alice, first) = register(&server, &client, "alice").await;
+    let window_end = instant(client.profile(&alice.id).await.unwrap().expire_time);
+    server.clock.set(window_end - Duration::minutes(5));
+    client.mail_to(By::UserId(alice.id.clone())).await.unwrap();
+    client.wait_for_mail(&alice.id, 2, MailState::Delivered).await;
+    let at = store.at(window_end);
+    assert_eq!(store.count(&format!("activation_codes WHERE expire_time = {at}")).await, 1);
+    let second = codes_to(&server, ADDRESS).into_iter().find(|code| *code != first).unwrap();
+    server.clock.set(window_end);
+    rejected(use_code(&client, ADDRESS, &second).await);
+}
+
 pub async fn x15_a_newer_mail_brings_another_code_and_the_former_one_is_dead(store: Store) {
     let (server, client) = start(&store, WITH_CODES).await;
     let (alice, first) = register(&server, &client, "alice").await;
