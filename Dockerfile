@@ -5,9 +5,11 @@ FROM rust:1.95.0-alpine AS build
 RUN apk add --no-cache ca-certificates musl-dev
 WORKDIR /src
 COPY . .
+# Features to build with: --build-arg FEATURES=dkim makes an image that can sign mails.
+ARG FEATURES=""
 # Only downloads are cached from build to build: a cached target folder could put a stale binary into a release.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    cargo build --release --locked --bin vestibule
+    cargo build --release --locked --bin vestibule --features "$FEATURES"
 
 # Nothing but the program and the certificate authorities that it trusts a mail server or a database by.
 FROM scratch

@@ -15,6 +15,8 @@
     reason = "a measurement that goes wrong panics, and prints what it has found"
 )]
 
+mod timing;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -34,11 +36,11 @@ use vestibule::{
     server::{Outside, Server},
 };
 
+use self::timing::{compare, median, millis, shuffle};
+
 /// What nobody's password is, and what everybody's is.
 const GUESS: &str = "correct horse battery staple";
 const PASSWORD: &str = "another horse altogether";
-/// The most that a classifier on time alone may do.
-const BAR: f64 = 0.55;
 
 /// The kinds of users that all answer alike; the first is the one that the others are told from.
 const KINDS: [&str; 5] = ["active", "unknown", "pending", "disabled", "without a password"];
@@ -105,17 +107,7 @@ async fn measure(store: &str, url: &str, calls: usize) {
     let bare = median(&mut bare);
     println!("{store}: a bare hash takes {:.2} ms (median)", millis(bare));
     for (kind, times) in KINDS.iter().skip(1).zip(others) {
-        let auc = auc(active, times);
-        let verdict = if auc <= BAR { "within" } else { "BEYOND" };
-        println!(
-            "{store}: active ({} calls, {:.2} ms) and {kind} ({}, {:.2} ms): AUC {auc:.3}, {verdict} {BAR}; \
-             a call takes {:.2} bare hashes",
-            active.len(),
-            millis(median(active)),
-            times.len(),
-            millis(median(times)),
-            median(times).as_secs_f64() / bare.as_secs_f64(),
-        );
+        compare(store, bare, ("active", active), (kind, times));
     }
 }
 
@@ -193,31 +185,4 @@ fn row(id: Uuid, name: &str, state: &str, hash: Option<&str>, sqlite: bool) -> S
         "({id}, '{name}', '{name}', {hash}, '{state}', 'default', {now}, {activated}, {disabled}, \
          '{name}@example.com', 'example.com', false, false)"
     )
-}
-
-/// How often a time of one kind is longer than one of the other, or the other way round: 0.5 tells nothing, 1 all.
-fn auc(ones: &[Duration], others: &[Duration]) -> f64 {
-    let mut all: Vec<_> = ones.iter().map(|time| (*time, true)).collect();
-    all.extend(others.iter().map(|time| (*time, false)));
-    all.sort();
-    let ranks: f64 = all.iter().zip(1..).filter(|((_, one), _)| *one).map(|(_, rank)| f64::from(rank)).sum();
-    let (ones, others) = (ones.len() as f64, others.len() as f64);
-    let auc = (ranks - ones * (ones + 1.0) / 2.0) / (ones * others);
-    auc.max(1.0 - auc)
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn shuffle(guesses: &mut [(usize, usize)]) {
-    for index in (1..guesses.len()).rev() {
-        let other = random::number(&SystemRandom) % (index as u64 + 1);
-        guesses.swap(index, usize::try_from(other).unwrap());
-    }
 }

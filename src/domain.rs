@@ -2,6 +2,7 @@
 //!
 //! A type here can only hold what its rule allows, so that the layers above never check twice.
 
+pub mod activation_code;
 pub mod activation_key;
 pub mod bidi;
 pub mod delivery;

@@ -12,7 +12,11 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use self::stored::{SALT_BYTES, StoredHash};
 use crate::{
-    domain::password::{Password, PasswordHash},
+    domain::{
+        activation_code::{ActivationCode, CodeHash},
+        password::{Password, PasswordHash},
+        request::Mac,
+    },
     random::{self, Random},
 };
 
@@ -85,6 +89,20 @@ impl PasswordHasher {
         .await
     }
 
+    /// The code's argon2id hash, in the slots of the passwords. The salt is a secret: whoever has only the hash can't try
+    /// out the few codes there are.
+    #[expect(clippy::expect_used, reason = "the parameters are constants")]
+    pub async fn hash_code(&self, code: ActivationCode, salt: Mac) -> Result<CodeHash, Overloaded> {
+        self.run(move || {
+            let mut hash = [0; CodeHash::BYTES];
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, stored::params())
+                .hash_password_into(code.expose().as_bytes(), &salt.0, &mut hash)
+                .expect("a valid salt");
+            CodeHash::new(hash)
+        })
+        .await
+    }
+
     /// Runs what takes a core for long, in a slot.
     #[expect(clippy::expect_used, reason = "a hash does not panic")]
     async fn run<T: Send + 'static>(
@@ -136,6 +154,18 @@ mod tests {
         ] {
             assert_eq!(hasher.verify(password(text), hash.cloned()).await, Ok(verdict), "{text} {verdict:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_codes_hash_is_the_same_for_the_same_salt_and_no_other() {
+        let hasher = PasswordHasher::new(Duration::from_mins(1), Arc::new(SystemRandom));
+        let hash = async |code: &str, salt| {
+            hasher.hash_code(ActivationCode::parse(code).unwrap(), Mac([salt; 32])).await.unwrap()
+        };
+        let first = hash("01234567", 1).await;
+        assert!(first.matches(&hash("01234567", 1).await));
+        assert!(!first.matches(&hash("01234568", 1).await));
+        assert!(!first.matches(&hash("01234567", 2).await));
     }
 
     #[tokio::test]

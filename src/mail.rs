@@ -1,11 +1,13 @@
 //! The door that mail leaves by: the [`MailSender`] trait, and its implementations.
 
 pub mod console;
+#[cfg(feature = "dkim")]
+pub mod dkim;
 pub mod file;
 mod mime;
 pub mod smtp;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
@@ -22,6 +24,23 @@ pub trait MailSender: Send + Sync {
 
     /// Lets go of connections that nobody has used for so long; called once in a while, and with nothing at the end.
     async fn close_idle(&self, _idle_for: Duration) {}
+}
+
+/// Signs messages before they leave.
+pub trait MessageSigner: fmt::Debug + Send + Sync {
+    /// The header field that goes before the message, every line of it ended by CRLF. The same for the same message.
+    fn header(&self, message: &Unsigned<'_>) -> Result<String, SendError>;
+}
+
+/// A message that nobody has signed.
+#[derive(Clone, Copy)]
+pub struct Unsigned<'a> {
+    /// Headers and body, every line ended by CRLF.
+    pub text: &'a str,
+    /// The domain of its From.
+    pub from_domain: &'a str,
+    /// Its Date.
+    pub date: Timestamp,
 }
 
 /// A mail with all that goes into its headers.
@@ -59,6 +78,12 @@ pub enum SendError {
 /// The message of a mail as it goes over the wire; refused for good where there can be none.
 pub fn message(mail: &OutgoingMail<'_>) -> Result<String, SendError> {
     mime::form(mail).map(|message| message.text)
+}
+
+/// The domain of a mailbox's address, in lower case.
+pub fn mailbox_domain(mailbox: &str) -> Option<String> {
+    let mailbox: lettre::message::Mailbox = mailbox.parse().ok()?;
+    Some(mailbox.email.domain().to_lowercase())
 }
 
 /// A From of the settings: one mailbox of RFC 5322, such as `Shop <shop@example.com>`, its address in ASCII.

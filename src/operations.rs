@@ -18,6 +18,7 @@ mod get_mail;
 mod get_registration_profile;
 mod get_user;
 mod inspect_activation_key;
+mod issue_code;
 mod issue_key;
 mod issue_verification_key;
 mod lift_suppression;

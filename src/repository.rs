@@ -4,6 +4,7 @@
 //! queues the mail itself. `now` is always a parameter. Every promise written here and in the parts
 //! is a case of the contract suite, which both stores pass.
 
+mod activation_codes;
 mod devices;
 mod email_addresses;
 mod event_log;
@@ -28,6 +29,7 @@ use async_trait::async_trait;
 
 use crate::domain::Timestamp;
 
+pub use activation_codes::{ActivationCodes, CodeGuess, LiveCode, NewCode};
 pub use devices::Devices;
 pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
@@ -57,6 +59,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 #[async_trait]
 pub trait Repository:
     Registrations
+    + ActivationCodes
     + Requests
     + Unverified
     + Selections

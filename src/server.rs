@@ -1,5 +1,6 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
+mod dkim;
 mod incoming;
 mod mails;
 mod settings;
@@ -107,7 +108,7 @@ impl Server {
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {
             Some(sender) => Arc::clone(sender),
-            None => settings::mail_sender(settings)?,
+            None => settings::mail_sender(settings, &vestibule.sites)?,
         };
         let metrics = Arc::new(Metrics::default());
         let outbox = MailOutbox {

@@ -14,9 +14,11 @@ use self::{
 };
 use crate::domain::{
     Timestamp,
+    activation_code::{self, ActivationCode},
     activation_key::{ActivationKey, SALT_BYTES},
     locale::Locale,
     mail::{MailKind, MailText},
+    policy,
     site::{Site, SiteId, Sites},
 };
 
@@ -38,7 +40,8 @@ pub struct Loaded {
     pub templates: Templates,
     /// What keeps a mail from being made as it should be.
     pub problems: Vec<Problem>,
-    /// What keeps none, and is hardly meant: files that are no template's, a locale without templates.
+    /// What keeps none, and is hardly meant: files that are no template's, a locale without templates, a code that is not
+    /// shown.
     pub warnings: Vec<Problem>,
 }
 
@@ -72,6 +75,8 @@ pub enum MailContent<'a> {
         key: &'a ActivationKey,
         /// When it expires.
         expire_time: Timestamp,
+        /// The code that does the same for a while, if the site has codes.
+        code: Option<MailedCode<'a>>,
     },
     /// Activate the account before it is deleted (U6).
     Reminder {
@@ -94,6 +99,15 @@ pub enum MailContent<'a> {
         /// The new primary address.
         email: &'a str,
     },
+}
+
+/// An activation code in a mail.
+#[derive(Debug, Clone, Copy)]
+pub struct MailedCode<'a> {
+    /// The code.
+    pub code: &'a ActivationCode,
+    /// When it expires.
+    pub expire_time: Timestamp,
 }
 
 impl MailContent<'_> {
@@ -151,6 +165,12 @@ pub enum TemplateError {
         /// Which.
         name: String,
     },
+    /// What it renders has not the code that the site's mails carry.
+    #[error("template {name} doesn't show the code of the site's activation mails")]
+    NoCode {
+        /// Which.
+        name: String,
+    },
     /// Its locale has no subject or no plain text.
     #[error("template {name} needs {missing} beside it")]
     Incomplete {
@@ -182,6 +202,8 @@ struct Meant<'a>(Option<&'a str>);
 struct Sample {
     key: ActivationKey,
     expire_time: Timestamp,
+    code: Option<ActivationCode>,
+    code_expire_time: Timestamp,
 }
 
 impl Templates {
@@ -206,6 +228,7 @@ impl Templates {
         }
         for (index, site) in sites.iter().enumerate() {
             problems.extend(templates.check(site));
+            warnings.extend(templates.check_code(site));
             warnings.extend(templates.check_locale(&format!("sites[{index}].locale"), site));
         }
         Loaded { templates, problems, warnings }
@@ -250,7 +273,10 @@ impl Templates {
 impl Sample {
     fn new(site: &Site, now: Timestamp) -> Self {
         let key = ActivationKey::generate(&[0; SALT_BYTES], "alice");
-        Self { key, expire_time: site.activation_days.expire_time(now) }
+        let expire_time = site.activation_days.expire_time(now);
+        let code = site.code_digits.map(|digits| ActivationCode::generate(12_345_678, digits));
+        let code_expire_time = policy::later(now, activation_code::LIFETIME).min(expire_time);
+        Self { key, expire_time, code, code_expire_time }
     }
 
     fn key(&self) -> &str {
@@ -259,8 +285,9 @@ impl Sample {
 
     fn context<'a>(&'a self, site: &'a Site, kind: MailKind, locale: Option<&'a Locale>) -> MailContext<'a> {
         let (key, expire_time, email) = (&self.key, self.expire_time, SAMPLE_RECIPIENT);
+        let code = self.code.as_ref().map(|code| MailedCode { code, expire_time: self.code_expire_time });
         let content = match kind {
-            MailKind::Activation => MailContent::Activation { key, expire_time },
+            MailKind::Activation => MailContent::Activation { key, expire_time, code },
             MailKind::Reminder => MailContent::Reminder { key, expire_time },
             MailKind::EmailVerification => MailContent::EmailVerification { email, key, expire_time },
             MailKind::PrimaryEmailChanged => MailContent::PrimaryEmailChanged { email },
@@ -311,9 +338,11 @@ fn offered(mail: &MailContext<'_>, part: Part) -> Value {
 fn content(mail: &MailContext<'_>) -> Value {
     let site = mail.site;
     match mail.content {
-        MailContent::Activation { key, expire_time } => context! {
+        MailContent::Activation { key, expire_time, code } => context! {
             activation_key => key.expose(),
             activation_url => site.activation_url(key),
+            activation_code => code.map(|code| code.code.expose()),
+            activation_code_expire_time => code.map(|code| minute(code.expire_time)),
             expiration_days => site.activation_days.get(),
             expire_time => minute(expire_time),
         },
@@ -354,7 +383,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::policy::ActivationDays;
+    use crate::domain::{activation_code::CodeDigits, policy::ActivationDays};
 
     const SUBJECT: &str = "activation/subject.txt";
     const BODY: &str = "activation/body.txt";
@@ -368,6 +397,7 @@ mod tests {
             activation_url: activation_url.map(Into::into),
             verification_url: None,
             activation_days: ActivationDays::new(3).unwrap(),
+            code_digits: None,
             registration_open: true,
             locale: Locale::english(),
             templates: None,
@@ -407,7 +437,7 @@ mod tests {
     fn render(templates: &Templates, site: &Site) -> Result<MailText, TemplateError> {
         let key = ActivationKey::generate(&[1; 32], "alice");
         let expire_time = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
-        let content = MailContent::Activation { key: &key, expire_time };
+        let content = MailContent::Activation { key: &key, expire_time, code: None };
         templates.mail(&MailContext { username: "alice", site, locale: None, content })
     }
 
@@ -546,6 +576,49 @@ mod tests {
         }
     }
 
+    /// A site whose activation mails carry codes.
+    fn with_codes() -> Site {
+        Site { code_digits: Some(CodeDigits::new(8).unwrap()), ..site(Some("https://shop.example/{key}")) }
+    }
+
+    #[test]
+    fn an_activation_mail_carries_the_code_and_until_when_where_the_site_has_codes() {
+        let site = with_codes();
+        let templates = load(None, &site);
+        let now = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
+        for asked in [None, Some(locale("de"))] {
+            let mail = |kind| templates.sample(kind, &site, asked.as_ref(), now).unwrap();
+            let activation = mail(MailKind::Activation);
+            assert!(activation.body().contains("\n12345678\n"), "{}", activation.body());
+            assert!(activation.html().unwrap().contains(">12345678</code>"));
+            for text in [activation.body(), activation.html().unwrap()] {
+                assert!(text.contains("2023-11-14 22:28 UTC"), "{text}");
+            }
+            assert!(!activation.subject.contains("12345678"));
+            assert!(!mail(MailKind::Reminder).body().contains("12345678"));
+        }
+        insta::assert_snapshot!(templates.sample(MailKind::Activation, &site, None, now).unwrap().body());
+    }
+
+    #[test]
+    fn a_body_that_shows_no_code_is_told_where_the_site_has_codes() {
+        let body = [("activation/body.txt", "{{ activation_key }}{% if activation_code %}!{% endif %}")];
+        let folder = folder(&body);
+        let said = |site: Site| {
+            let loaded = Templates::load(Some(folder.path()), &Sites::new(vec![site]).unwrap());
+            assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+            loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said(with_codes()),
+            [
+                "templates.directory: template activation/body.txt doesn't show the code of the site's activation mails, \
+              for site shop"
+            ]
+        );
+        assert_eq!(said(site(None)), [""; 0]);
+    }
+
     #[test]
     fn r4_x4_every_promised_name_is_there() {
         let body = "{{ activation_key }} {{ expiration_days }} {{ site.name }} {{ site.domain }} \
@@ -562,7 +635,8 @@ mod tests {
 
     #[test]
     fn x4_the_subject_is_never_offered_the_key() {
-        for name in ["activation_key", "activation_url", "expire_time"] {
+        let names = ["activation_key", "activation_url", "activation_code", "activation_code_expire_time"];
+        for name in names.into_iter().chain(["expire_time"]) {
             let outcome = overridden(SUBJECT, &format!("{{{{ {name} }}}}"));
             assert!(matches!(outcome, Err(TemplateError::Broken { .. })), "{name}");
         }

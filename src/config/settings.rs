@@ -77,6 +77,7 @@ pub struct Mail {
     pub limits: MailLimits,
     pub smtp: Smtp,
     pub file: MailFile,
+    pub dkim: Dkim,
 }
 
 /// `mail.sender`
@@ -117,6 +118,16 @@ pub struct MailFile {
     pub directory: PathBuf,
 }
 
+/// `[mail.dkim]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Dkim {
+    pub selector: String,
+    pub domain: String,
+    pub private_key_file: PathBuf,
+}
+
 /// `[templates]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +142,8 @@ pub struct Templates {
 #[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
 pub struct Registration {
     pub activation_days: i64,
+    pub activation_codes: bool,
+    pub activation_code_digits: u32,
     pub max_email_addresses: u32,
     pub disposable_domains: DisposableDomains,
     pub disposable_domains_file: PathBuf,
@@ -252,6 +265,7 @@ pub struct Site {
     #[serde(default)]
     pub verification_url: String,
     pub activation_days: Option<i64>,
+    pub activation_codes: Option<bool>,
     #[serde(default)]
     pub registration: SiteRegistration,
     #[serde(default = "english")]

@@ -46,6 +46,14 @@ impl ActivationKey {
 }
 
 impl KeyDigest {
+    /// How many bytes it has.
+    pub const BYTES: usize = 32;
+
+    /// Wraps what was stored.
+    pub fn new(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest's bytes, for storage.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

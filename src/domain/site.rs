@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{Invalid, activation_key::ActivationKey, locale::Locale, policy};
+use super::{Invalid, activation_code::CodeDigits, activation_key::ActivationKey, locale::Locale, policy};
 
 /// What requests and rows call a site: 1 to 63 of a-z, 0-9, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub struct Site {
     pub verification_url: Option<String>,
     /// How many days its keys live.
     pub activation_days: policy::ActivationDays,
+    /// How many digits the codes of its activation mails have, if they carry any.
+    pub code_digits: Option<CodeDigits>,
     /// Whether anybody can register on it; whoever has goes on as before.
     pub registration_open: bool,
     /// What its mails are written in where nobody has said otherwise, or there are no templates for what was said.

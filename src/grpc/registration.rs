@@ -20,7 +20,7 @@ use super::{
         SendActivationEmailResponse, registration_service_server::RegistrationService,
     },
     status,
-    validate::{self, Fields},
+    validate::{self, Fields, Proof},
 };
 use crate::{
     domain::{
@@ -94,11 +94,17 @@ impl RegistrationService for RegistrationHandler {
         let deadline = deadline(&request);
         let request = request.into_inner();
         let mut fields = Fields::default();
-        let password = fields.password(request.password.as_deref()).ok_or_else(|| fields.refuse())?;
-        let key = SecretString::from(request.activation_key);
+        let proof = fields.proof(request.activation_key, &request.email, &request.code);
+        let password = fields.password(request.password.as_deref());
+        let (Some(proof), Some(password)) = (proof, password) else { return Err(fields.refuse()) };
         let user = self
             .calls
-            .run(deadline, |vestibule| async move { vestibule.activate(key.expose_secret(), password).await })
+            .run(deadline, |vestibule| async move {
+                match proof {
+                    Proof::Key(key) => vestibule.activate(key.expose_secret(), password).await,
+                    Proof::Code(email, code) => vestibule.activate_by_code(&email, code, password).await,
+                }
+            })
             .await?
             .map_err(status::activate)?;
         Ok(Response::new(ActivateResponse { user: Some(convert::user(user)) }))

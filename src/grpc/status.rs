@@ -82,6 +82,7 @@ pub fn create_inactive_user(
 pub fn activate(error: ActivateError) -> Status {
     match error {
         ActivateError::UnknownKey => key_unknown(),
+        ActivateError::CodeRejected => activation_code_rejected(),
         ActivateError::Key(refusal) => key_refused(refusal),
         ActivateError::PasswordRejected(invalid) => password_refused(invalid),
         ActivateError::Overloaded(Overloaded) => overloaded(),
@@ -105,6 +106,7 @@ pub fn issue_key(error: IssueKeyError, asked: &str) -> Status {
         IssueKeyError::Key(refusal) => key_refused(refusal),
         IssueKeyError::Request(error) => request(&error),
         IssueKeyError::MailLimit(reached) => mail_limit(reached),
+        IssueKeyError::Overloaded(Overloaded) => overloaded(),
         IssueKeyError::Template(error) => template(&error),
         IssueKeyError::Storage(error) => storage(&error),
     }
@@ -137,6 +139,7 @@ pub fn create_registration_profile(error: CreateRegistrationProfileError, user_i
         CreateRegistrationProfileError::Key(refusal) => key_refused(refusal),
         CreateRegistrationProfileError::Request(error) => request(&error),
         CreateRegistrationProfileError::MailLimit(reached) => mail_limit(reached),
+        CreateRegistrationProfileError::Overloaded(Overloaded) => overloaded(),
         CreateRegistrationProfileError::Template(error) => template(&error),
         CreateRegistrationProfileError::Storage(error) => storage(&error),
     }
@@ -250,6 +253,7 @@ fn template(error: &TemplateError) -> Status {
         | TemplateError::Broken { .. }
         | TemplateError::UnknownName { .. }
         | TemplateError::NoKey { .. }
+        | TemplateError::NoCode { .. }
         | TemplateError::Incomplete { .. }
         | TemplateError::Stray { .. }
         | TemplateError::NoLocale { .. } => internal(error),
@@ -487,6 +491,7 @@ mod tests {
             add("CreateInactiveUser", variant, create_inactive_user(error, &username, &email));
         }
         add("Activate", "UnknownKey", activate(ActivateError::UnknownKey));
+        add("Activate", "CodeRejected", activate(ActivateError::CodeRejected));
         for refusal in refusals() {
             add("Activate", &format!("{refusal}"), activate(ActivateError::Key(refusal)));
             add("IssueKey", &format!("{refusal}"), issue_key(IssueKeyError::Key(refusal), "alice"));
@@ -508,6 +513,7 @@ mod tests {
             ("ProfileNotFound", IssueKeyError::ProfileNotFound),
             ("Request Reused", IssueKeyError::Request(RequestError::Reused)),
             ("MailLimit", IssueKeyError::MailLimit(mail_limit_reached())),
+            ("Overloaded", IssueKeyError::Overloaded(Overloaded)),
             ("Template", IssueKeyError::Template(template_error())),
             ("Storage", IssueKeyError::Storage(conflict())),
         ] {
@@ -525,6 +531,7 @@ mod tests {
             ("ProfileExists", CreateRegistrationProfileError::ProfileExists),
             ("Request Reused", CreateRegistrationProfileError::Request(RequestError::Reused)),
             ("MailLimit", CreateRegistrationProfileError::MailLimit(mail_limit_reached())),
+            ("Overloaded", CreateRegistrationProfileError::Overloaded(Overloaded)),
             ("Template", CreateRegistrationProfileError::Template(template_error())),
             ("Storage", CreateRegistrationProfileError::Storage(unavailable())),
         ] {

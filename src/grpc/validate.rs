@@ -1,5 +1,6 @@
 //! Turns a request's fields into the domain's types, or names every one that can't be.
 
+use secrecy::SecretString;
 use tonic::Status;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::domain::{
     Invalid, Timestamp,
+    activation_code::ActivationCode,
     email_address::{EmailAddress, EmailDomain},
     event_log::{Position, Start},
     mail::MailState,
@@ -29,6 +31,14 @@ use crate::domain::{
 pub struct Fields {
     violations: Vec<(String, String)>,
     password_rejected: bool,
+}
+
+/// What shows that an activation mail was read.
+pub enum Proof {
+    /// The key; whether it can be one is for the operation to say, which tells nobody (X11).
+    Key(SecretString),
+    /// The code, and the address that it was mailed to.
+    Code(EmailAddress, ActivationCode),
 }
 
 impl Fields {
@@ -69,6 +79,20 @@ impl Fields {
             }
             Some(Lookup::Email(text)) => self.check("email", EmailAddress::parse(&text)).map(UserName::Email),
         }
+    }
+
+    /// What an activation is asked for with: a key alone, or an address with a code.
+    pub fn proof(&mut self, key: String, email: &str, code: &str) -> Option<Proof> {
+        if email.is_empty() && code.is_empty() {
+            return Some(Proof::Key(key.into()));
+        }
+        if !key.is_empty() {
+            let rule = "must be left out where email and code are given";
+            return self.check("activation_key", Err(Invalid::new(rule)));
+        }
+        let email = self.check("email", EmailAddress::parse(email));
+        let code = self.check("code", ActivationCode::parse(code));
+        email.zip(code).map(|(email, code)| Proof::Code(email, code))
     }
 
     /// A new password held against the policy, as far as the names of its user are right.

@@ -4,7 +4,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -13,7 +16,7 @@ use tokio::{
     io::AsyncWriteExt as _,
 };
 
-use super::{MailSender, OutgoingMail, SendError, mime};
+use super::{MailSender, MessageSigner, OutgoingMail, SendError, mime};
 
 /// Only the service itself reads its mails: keys stand in them.
 const FILE_MODE: u32 = 0o600;
@@ -25,6 +28,7 @@ pub struct FileSender {
     directory: PathBuf,
     /// Tells temporary files apart, should one mail be sent twice at once.
     serial: AtomicU64,
+    signer: Option<Arc<dyn MessageSigner>>,
 }
 
 /// A file that goes away unless it has been renamed, even where the sending is cancelled.
@@ -33,7 +37,13 @@ struct TemporaryFile(PathBuf);
 impl FileSender {
     /// Writes into `directory`, which is made when the first mail needs it.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, serial: AtomicU64::new(0) }
+        Self { directory, serial: AtomicU64::new(0), signer: None }
+    }
+
+    /// Has each message signed, if there is somebody who signs.
+    #[must_use]
+    pub fn signed_by(self, signer: Option<Arc<dyn MessageSigner>>) -> Self {
+        Self { signer, ..self }
     }
 
     async fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
@@ -51,7 +61,7 @@ impl FileSender {
 #[async_trait]
 impl MailSender for FileSender {
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError> {
-        let message = mime::form(mail)?;
+        let message = mime::form_signed(mail, self.signer.as_deref())?;
         let name = format!("{}.eml", mail.id);
         self.write(&name, message.text.as_bytes()).await.map_err(|error| {
             SendError::Unavailable(format!("can't write {name} into {}: {error}", self.directory.display()))

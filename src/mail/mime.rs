@@ -11,7 +11,7 @@ use lettre::{
     },
 };
 
-use super::{OutgoingMail, SendError};
+use super::{MessageSigner, OutgoingMail, SendError, Unsigned};
 use crate::domain::mail::MailId;
 
 /// RFC 5322: a line has at most this many octets before its CRLF.
@@ -69,6 +69,20 @@ pub(super) fn form(mail: &OutgoingMail<'_>) -> Result<WireMessage, SendError> {
     }
     check(&text)?;
     Ok(WireMessage { sender, recipient, text })
+}
+
+/// Forms the message of a mail, signed if there is somebody who signs.
+pub(super) fn form_signed(
+    mail: &OutgoingMail<'_>,
+    signer: Option<&dyn MessageSigner>,
+) -> Result<WireMessage, SendError> {
+    let message = form(mail)?;
+    let Some(signer) = signer else { return Ok(message) };
+    let unsigned =
+        Unsigned { text: &message.text, from_domain: message.sender.domain(), date: mail.create_time };
+    let text = signer.header(&unsigned)? + &message.text;
+    check(&text)?;
+    Ok(WireMessage { text, ..message })
 }
 
 /// A text's lines, whatever ends them: CRLF, LF or CR.

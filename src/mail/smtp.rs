@@ -9,7 +9,7 @@ mod server;
 mod stream;
 mod tls;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -21,7 +21,7 @@ use self::{
     server::Server,
 };
 use super::{
-    MailSender, OutgoingMail, SendError,
+    MailSender, MessageSigner, OutgoingMail, SendError,
     mime::{self, WireMessage},
 };
 use crate::domain::Invalid;
@@ -36,13 +36,20 @@ pub struct SmtpSender {
     server: Server,
     timeout: Duration,
     pool: Pool,
+    signer: Option<Arc<dyn MessageSigner>>,
 }
 
 impl SmtpSender {
     /// Hands mails to the server that `url` names; each has to be settled within `timeout`. A certificate is taken that
     /// the machine trusts, or that one of `roots` (PEM) has signed.
     pub fn new(url: &SecretString, timeout: Duration, roots: Option<&[u8]>) -> Result<Self, Invalid> {
-        Ok(Self { server: Server::parse(url, roots)?, timeout, pool: Pool::default() })
+        Ok(Self { server: Server::parse(url, roots)?, timeout, pool: Pool::default(), signer: None })
+    }
+
+    /// Has each message signed, if there is somebody who signs.
+    #[must_use]
+    pub fn signed_by(self, signer: Option<Arc<dyn MessageSigner>>) -> Self {
+        Self { signer, ..self }
     }
 
     /// Hands over a mail on a connection that was kept, or else on a new one.
@@ -85,7 +92,7 @@ impl SmtpSender {
 #[async_trait]
 impl MailSender for SmtpSender {
     async fn send(&self, mail: &OutgoingMail<'_>) -> Result<(), SendError> {
-        let message = mime::form(mail)?;
+        let message = mime::form_signed(mail, self.signer.as_deref())?;
         let outcome = self.deliver(&message, Patience::new(self.timeout)).await;
         outcome.map_err(|failure| failure.classify(self.server.password()))
     }

@@ -115,16 +115,18 @@ impl Vestibule {
         let now = self.clock.now();
         let key = self.generate_key(request.username.as_str());
         let expire_time = site.activation_days.expire_time(now);
-        let mail = if request.send_email {
+        let (mail, code) = if request.send_email {
+            let code = self.new_code(site, request.email.as_str(), now).await?;
+            let in_mail = code.as_ref().map(|code| code.in_mail(expire_time));
             let context = MailContext {
                 username: request.username.as_str(),
                 site,
                 locale: request.locale.as_ref(),
-                content: MailContent::Activation { key: &key, expire_time },
+                content: MailContent::Activation { key: &key, expire_time, code: in_mail },
             };
-            Some(self.new_mail(request.email.as_str(), &context, expire_time, now)?)
+            (Some(self.new_mail(request.email.as_str(), &context, expire_time, now)?), code)
         } else {
-            None
+            (None, None)
         };
         let counters = match mail {
             Some(_) => self.counters_of_mail(request.email.as_str(), &request.call.caller),
@@ -148,6 +150,7 @@ impl Vestibule {
             now,
             expire_time,
             mail,
+            code: code.map(|code| code.stored(expire_time)),
             give_way: false,
             request: record,
             counters,

@@ -1,6 +1,6 @@
 //! CreateRegistrationProfile: R13, X10.
 
-use super::{ProfileStatus, RequestError, Vestibule, once::Once};
+use super::{ProfileStatus, RequestError, Vestibule, issue_key::key_issue, once::Once};
 use crate::{
     domain::{
         activation_key::ActivationKey,
@@ -10,6 +10,7 @@ use crate::{
         request::Call,
         user::UserId,
     },
+    hashing::Overloaded,
     repository::{CreateProfileRefusal, NewProfile, RequestRecord, StorageError},
     templates::TemplateError,
 };
@@ -41,6 +42,9 @@ pub enum CreateRegistrationProfileError {
     /// Too many mails were asked for.
     #[error(transparent)]
     MailLimit(#[from] MailLimitReached),
+    /// The mail's code found no slot to be hashed in.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
     /// The mail can't be rendered.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -70,9 +74,11 @@ impl Vestibule {
         let now = self.clock.now();
         let expire_time = site.activation_days.expire_time(now);
         let key = self.generate_key(&user.username);
-        let mut issue = self.key_issue(&user, &key, expire_time, send_email, now)?;
+        let mut issue = key_issue(&user, &key, now);
         let mut mails = self.repository.count_activation_mails(user_id).await?;
         if send_email {
+            let code = self.new_code(site, &user.email, now).await?;
+            self.add_mail(&mut issue, &user, &key, expire_time, code.as_ref())?;
             mails.last_state = Some(MailState::Queued);
             issue.counters = self.counters_of_mail(&user.email, &call.caller);
         }

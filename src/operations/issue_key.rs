@@ -1,6 +1,6 @@
 //! What SendActivationEmail and ReissueActivationKey have in common: a further key within the window (R14, X15).
 
-use super::{RequestError, Vestibule};
+use super::{RequestError, Vestibule, issue_code::IssuedCode};
 use crate::{
     domain::{
         Timestamp,
@@ -9,6 +9,7 @@ use crate::{
         profile::{KeyRefusal, refuse_key},
         user::User,
     },
+    hashing::Overloaded,
     repository::{IssueKeyRefusal, KeyIssue, RequestRecord, StorageError},
     templates::{MailContent, MailContext, TemplateError},
 };
@@ -48,6 +49,9 @@ pub enum IssueKeyError {
     /// Too many mails were asked for.
     #[error(transparent)]
     MailLimit(#[from] MailLimitReached),
+    /// The mail's code found no slot to be hashed in.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
     /// The mail can't be rendered.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -65,7 +69,9 @@ impl Vestibule {
         mailing: Option<Mailing>,
     ) -> Result<Option<IssuedKey>, IssueKeyError> {
         let now = self.clock.now();
-        let (activation_key, mut issue) = self.further_key(&user, mailing.is_some(), now)?;
+        window_of_receiver(&user, now)?;
+        let code = if mailing.is_some() { self.code_of_user(&user, now).await? } else { None };
+        let (activation_key, mut issue) = self.further_key(&user, mailing.is_some(), code.as_ref(), now)?;
         if let Some(Mailing { caller, request }) = mailing {
             issue.counters = self.counters_of_mail(&issue.email, &caller);
             issue.request = request;
@@ -88,39 +94,60 @@ impl Vestibule {
         &self,
         user: &User,
         send_email: bool,
+        code: Option<&IssuedCode>,
         now: Timestamp,
     ) -> Result<(ActivationKey, KeyIssue), IssueKeyError> {
-        let profile = user.profile.ok_or(IssueKeyError::ProfileNotFound)?;
-        // The store alone knows whether the address is taken, and asks again for all the rest.
-        refuse_key(user, false, now)?;
+        let expire_time = window_of_receiver(user, now)?;
         let key = self.generate_key(&user.username);
-        let issue = self.key_issue(user, &key, profile.expire_time, send_email, now)?;
+        let mut issue = key_issue(user, &key, now);
+        if send_email {
+            self.add_mail(&mut issue, user, &key, expire_time, code)?;
+        }
         Ok((key, issue))
     }
 
-    /// A key for the address that is stored, with its mail if it is to be mailed.
-    pub(super) fn key_issue(
+    /// Has a key mailed, with a code beside it if there is one.
+    pub(super) fn add_mail(
         &self,
+        issue: &mut KeyIssue,
         user: &User,
         key: &ActivationKey,
         expire_time: Timestamp,
-        send_email: bool,
-        now: Timestamp,
-    ) -> Result<KeyIssue, TemplateError> {
-        let site = self.sites.find_or_first(&user.site);
-        let mail = match site {
-            Some(site) if send_email => {
-                let context = MailContext {
-                    username: &user.username,
-                    site,
-                    locale: user.locale.as_ref(),
-                    content: MailContent::Activation { key, expire_time },
-                };
-                Some(self.new_mail(&user.email, &context, expire_time, now)?)
-            }
-            Some(_) | None => None,
+        code: Option<&IssuedCode>,
+    ) -> Result<(), TemplateError> {
+        let Some(site) = self.sites.find_or_first(&user.site) else { return Ok(()) };
+        let code = code.filter(|_| site.code_digits.is_some());
+        let in_mail = code.map(|code| code.in_mail(expire_time));
+        let context = MailContext {
+            username: &user.username,
+            site,
+            locale: user.locale.as_ref(),
+            content: MailContent::Activation { key, expire_time, code: in_mail },
         };
-        let (user_id, email) = (user.id, user.email.clone());
-        Ok(KeyIssue { user_id, email, digest: key.digest(), mail, now, request: None, counters: Vec::new() })
+        issue.mail = Some(self.new_mail(&user.email, &context, expire_time, issue.now)?);
+        issue.code = code.map(|code| code.stored(expire_time));
+        Ok(())
+    }
+}
+
+/// When the window of a user ends who can have a key, as far as is known without the store: that alone knows whether
+/// the address is taken, and asks again for all the rest.
+fn window_of_receiver(user: &User, now: Timestamp) -> Result<Timestamp, IssueKeyError> {
+    let profile = user.profile.ok_or(IssueKeyError::ProfileNotFound)?;
+    refuse_key(user, false, now)?;
+    Ok(profile.expire_time)
+}
+
+/// A key for the address that is stored, not mailed.
+pub(super) fn key_issue(user: &User, key: &ActivationKey, now: Timestamp) -> KeyIssue {
+    KeyIssue {
+        user_id: user.id,
+        email: user.email.clone(),
+        digest: key.digest(),
+        mail: None,
+        code: None,
+        now,
+        request: None,
+        counters: Vec::new(),
     }
 }

@@ -50,8 +50,10 @@ impl Vestibule {
     ) -> Result<bool, IssueKeyError> {
         let now = self.clock.now();
         let mut issues = Vec::new();
-        for user in self.repository.list_pending_claims(email, now, policy::MAX_CLAIMS_MAILED).await? {
-            match self.further_key(&user, true, now) {
+        let claims = self.repository.list_pending_claims(email, now, policy::MAX_CLAIMS_MAILED).await?;
+        let mut codes = self.codes_of_claims(email.as_str(), now).await?.into_iter();
+        for user in claims {
+            match self.further_key(&user, true, codes.next().as_ref(), now) {
                 Ok((_, mut issue)) => {
                     issue.counters = self.counters_of_claim(email.as_str());
                     issues.push(issue);

@@ -1,5 +1,6 @@
 //! The store on Postgres, and what its parts share: the rows, the errors.
 
+mod activation_codes;
 mod bell;
 mod devices;
 mod email_addresses;

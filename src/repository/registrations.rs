@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{RequestRecord, StorageError};
+use super::{NewCode, RequestRecord, StorageError};
 use crate::domain::{
     Timestamp,
     activation_key::KeyDigest,
@@ -86,6 +86,8 @@ pub struct NewRegistration {
     pub expire_time: Timestamp,
     /// The activation mail, unless the caller delivers the key.
     pub mail: Option<NewMail>,
+    /// The code that stands in the mail beside the key.
+    pub code: Option<NewCode>,
     /// Whether a holder of the username whose window is over is deleted.
     pub give_way: bool,
     /// What is remembered of the request that it was asked for with.
@@ -124,6 +126,8 @@ pub struct KeyIssue {
     pub digest: KeyDigest,
     /// The mail that carries it, unless the caller delivers it.
     pub mail: Option<NewMail>,
+    /// The code that stands in the mail beside the key, and takes the place of the user's former one.
+    pub code: Option<NewCode>,
     /// The present instant.
     pub now: Timestamp,
     /// What is remembered of the request that it was asked for with.

@@ -1,5 +1,6 @@
 //! The store on SQLite, and what its parts share: the rows, the errors.
 
+mod activation_codes;
 mod devices;
 mod email_addresses;
 mod event_log;

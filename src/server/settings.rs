@@ -16,7 +16,7 @@ use rustix::process::{Resource, getrlimit};
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
-use super::{Outside, mails::templates, sites::sites};
+use super::{Outside, dkim::signer, mails::templates, sites::sites};
 use crate::{
     causes::Causes,
     clock::ClockGuard,
@@ -288,15 +288,17 @@ fn mail_limits(settings: &Settings) -> MailLimits {
 }
 
 /// How mail leaves.
-pub(super) fn mail_sender(settings: &Settings) -> Result<Arc<dyn MailSender>, ConfigError> {
+pub(super) fn mail_sender(settings: &Settings, sites: &Sites) -> Result<Arc<dyn MailSender>, ConfigError> {
     let timeout = Duration::from_secs(settings.mail.timeout_seconds);
+    let signer = signer(&settings.mail.dkim, sites)?;
     Ok(match settings.mail.sender {
         Sender::Smtp => {
             let roots = settings.mail.smtp.ca_file.as_ref().map(|file| certificates(file)).transpose()?;
             let sender = SmtpSender::new(&settings.mail.smtp.url, timeout, roots.as_deref());
-            Arc::new(sender.map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?)
+            let sender = sender.map_err(|error| ConfigError(format!("mail.smtp.url {error}")))?;
+            Arc::new(sender.signed_by(signer))
         }
-        Sender::File => Arc::new(FileSender::new(settings.mail.file.directory.clone())),
+        Sender::File => Arc::new(FileSender::new(settings.mail.file.directory.clone()).signed_by(signer)),
         Sender::Console => Arc::new(ConsoleSender::stdout()),
     })
 }

@@ -4,6 +4,7 @@ use crate::{
     config::{self, ConfigError, Settings},
     domain::{
         Invalid,
+        activation_code::CodeDigits,
         locale::Locale,
         policy::ActivationDays,
         site::{Site, SiteId, Sites},
@@ -17,6 +18,8 @@ const MAX_NAME_BYTES: usize = 255;
 /// The sites of the settings, each as it can be used.
 pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
     let mut sites = Vec::new();
+    let digits = CodeDigits::new(settings.registration.activation_code_digits)
+        .map_err(|invalid| ConfigError(format!("registration.activation_code_digits {invalid}")))?;
     for (index, site) in settings.sites.iter().enumerate() {
         let wrong = |key: &str, invalid: &Invalid| ConfigError(format!("sites[{index}].{key} {invalid}"));
         let from = if site.from.is_empty() { &settings.mail.from } else { &site.from };
@@ -38,6 +41,7 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
             None => ActivationDays::new(settings.registration.activation_days)
                 .map_err(|invalid| ConfigError(format!("registration.activation_days {invalid}")))?,
         };
+        let has_codes = site.activation_codes.unwrap_or(settings.registration.activation_codes);
         sites.push(Site {
             id: SiteId::parse(&site.id).map_err(|invalid| wrong("id", &invalid))?,
             name: site.name.clone(),
@@ -52,6 +56,7 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
             activation_url: Some(&site.activation_url).filter(|url| !url.is_empty()).cloned(),
             verification_url: Some(&site.verification_url).filter(|url| !url.is_empty()).cloned(),
             activation_days: days,
+            code_digits: has_codes.then_some(digits),
             registration_open: site.registration == config::SiteRegistration::Open,
             locale: Locale::parse(&site.locale).map_err(|invalid| wrong("locale", &invalid))?,
             templates: Some(&site.templates).filter(|folder| !folder.as_os_str().is_empty()).cloned(),

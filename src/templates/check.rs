@@ -36,6 +36,28 @@ impl Templates {
         problems
     }
 
+    /// Every body that keeps the site's codes to itself: its mails work by their links alone.
+    pub(super) fn check_code(&self, site: &Site) -> Vec<Problem> {
+        let (set, kind) = (self.set(site), MailKind::Activation);
+        let sample = Sample::new(site, Timestamp::default());
+        let Some(code) = &sample.code else { return Vec::new() };
+        let bodies = set
+            .locales(kind)
+            .into_iter()
+            .flat_map(|locale| [Part::Body, Part::Html].map(|part| Name::new(kind, part, locale.as_ref())));
+        let mail = sample.context(site, kind, None);
+        // One that can't be rendered is told of as such.
+        let hides = |name: &Name| {
+            let text = set.render(name, offered(&mail, name.part));
+            set.has(name) && text.is_ok_and(|text| !text.contains(code.expose()))
+        };
+        let problem = |name: Name| Problem {
+            site: Some(site.id.clone()),
+            ..Problem::of(set.origin(&name), TemplateError::NoCode { name: name.to_string() })
+        };
+        bodies.filter(hides).map(problem).collect()
+    }
+
     /// What in a site's settings nothing here fits: its locale, if no mail can be made in it.
     pub(super) fn check_locale(&self, setting: &str, site: &Site) -> Option<Problem> {
         let set = self.set(site);

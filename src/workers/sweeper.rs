@@ -60,6 +60,8 @@ impl Sweeper {
         let before = last_span_past(now);
         while self.repository.forget_mail_counts(before, BATCH).await? == BATCH && !stop.is_cancelled() {}
         while self.repository.forget_devices(now, BATCH).await? == BATCH && !stop.is_cancelled() {}
+        while self.repository.forget_activation_codes(now, BATCH).await? == BATCH && !stop.is_cancelled() {}
+        while self.repository.forget_code_guesses(now, BATCH).await? == BATCH && !stop.is_cancelled() {}
         Ok(())
     }
 }

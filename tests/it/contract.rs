@@ -4,6 +4,7 @@
 mod activating;
 mod address_races;
 mod addresses;
+mod codes;
 mod delivering;
 mod devices;
 pub mod event_log;
@@ -295,6 +296,18 @@ contract! {
         x17_a_login_that_changes_nothing_makes_no_device_known,
         a_device_goes_with_its_user_and_with_the_name_that_it_was_known_for,
         devices_whose_time_is_over_are_forgotten_and_limited,
+    ]
+    codes: [
+        a_code_stands_for_the_key_in_its_mail_and_is_found_by_their_address,
+        a_newer_code_takes_the_place_of_the_users_former_one_with_tries_of_its_own,
+        r10_a_code_is_live_until_a_microsecond_before_its_expiry,
+        x8_a_guess_is_compared_with_the_codes_of_all_who_claim_the_address,
+        of_fifty_guesses_at_once_five_are_compared,
+        guesses_at_an_address_are_counted_whether_anybody_claims_it_or_not,
+        an_address_has_so_many_guesses_in_an_hour_and_no_newer_code_has_more,
+        a_code_guess_that_is_taken_back_is_none,
+        x15_a_code_dies_with_the_key_that_it_stands_for,
+        codes_and_counts_whose_time_is_over_are_forgotten_and_limited,
     ]
     users: [
         u3_users_are_listed_by_state_the_longest_registered_first,

@@ -2,6 +2,7 @@
 
 mod bounces;
 mod clock;
+mod codes;
 pub mod deadlines;
 mod devices;
 mod errors;
@@ -39,6 +40,24 @@ on_each_store! {
         r11_the_answers_come_in_order,
         r11_a_user_made_active_by_hand_is_activated_already,
         r12_of_two_activations_the_second_is_refused_with_who_and_when,
+    ]
+    codes: [
+        r7_r12_the_code_of_a_mail_activates_as_its_key_does,
+        r12_of_five_calls_with_one_code_at_once_one_activates,
+        x8_the_code_says_which_of_those_who_claim_an_address_is_meant,
+        r10_a_code_works_for_a_quarter_of_an_hour_and_its_key_goes_on,
+        r10_a_code_never_outlives_the_window_of_its_key,
+        x15_a_newer_mail_brings_another_code_and_the_former_one_is_dead,
+        x2_without_a_mail_there_is_no_code,
+        x2_no_code_stands_in_the_database,
+        only_the_sites_that_have_codes_mail_them,
+        every_failure_of_a_code_is_answered_alike,
+        x9_a_password_comes_with_a_code_and_one_that_may_not_be_chosen_costs_no_try,
+        what_can_be_no_code_is_refused_by_the_name_of_its_field,
+        a_code_that_found_no_slot_had_no_try,
+        of_fifty_wrong_codes_at_once_five_are_compared,
+        a_code_is_nothing_without_the_keyring_that_it_was_hashed_with,
+        x23_mails_to_an_address_cost_hashes_whether_anybody_claims_it_or_not,
     ]
     errors: [
         every_wrong_field_is_named_at_once,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that can't be set up has failed")]
 
+mod form;
+
 use std::{
     fmt::Write as _,
     time::{Duration, Instant},

@@ -8,6 +8,7 @@ pub mod night;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod server;
 pub mod smtp;
 pub mod tap;

@@ -1,4 +1,4 @@
-//! What is refused of a password, whatever the call.
+//! What is refused of a password, whatever the call, and of an activation code.
 
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
@@ -50,6 +50,16 @@ pub fn invalid_credentials() -> Status {
         Code::Unauthenticated,
         ErrorReason::InvalidCredentials,
         "The password is not that of an active user.",
+        ErrorDetails::new(),
+    )
+}
+
+/// The address and the code activate nobody; why, nobody is told. Like a wrong password: what should be a proof is none.
+pub fn activation_code_rejected() -> Status {
+    refuse(
+        Code::Unauthenticated,
+        ErrorReason::ActivationCodeRejected,
+        "The email address and the code activate nobody.",
         ErrorDetails::new(),
     )
 }

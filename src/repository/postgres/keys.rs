@@ -1,6 +1,9 @@
 //! Further keys for users, in a transaction of an act's own.
 
-use super::{Transaction, lock_user, mail_counts::count_mail, outbox::insert_mail, storage_error};
+use super::{
+    Transaction, activation_codes::insert_code, lock_user, mail_counts::count_mail, outbox::insert_mail,
+    storage_error,
+};
 use crate::{
     domain::{
         policy,
@@ -109,6 +112,10 @@ pub(super) async fn insert_key(
         .execute(&mut **transaction)
         .await
         .map_err(storage_error)?;
+    if let Some(code) = &issue.code {
+        let (user_id, email) = (issue.user_id, issue.email.as_str());
+        insert_code(transaction, user_id, email, &issue.digest, code, issue.now).await?;
+    }
     let Some(mail) = &issue.mail else { return Ok(()) };
     sqlx::query("UPDATE users SET last_mail_time = $2 WHERE id = $1")
         .bind(user.id.0)

@@ -246,11 +246,14 @@ WITH new_user AS (
 ), new_key AS (
     INSERT INTO activation_keys (digest, user_id, email, issue_time)
     SELECT $10, id, $7, $6 FROM new_user
+), new_code AS (
+    INSERT INTO activation_codes (user_id, key_digest, email, code_hash, issue_time, expire_time)
+    SELECT id, $10, $7, $16, $6, $17 FROM new_user WHERE $16 IS NOT NULL
 ), new_mail AS (
     INSERT INTO mails (
         id, user_id, kind, recipient, state, sealed_text, key_digest, next_attempt_time, create_time, expire_time
     )
-    SELECT $11, id, $12, $7, 'QUEUED', $13, $16, $6, $6, $14 FROM new_user WHERE $11 IS NOT NULL
+    SELECT $11, id, $12, $7, 'QUEUED', $13, $18, $6, $6, $14 FROM new_user WHERE $11 IS NOT NULL
 ), new_event AS (
     INSERT INTO events (kind, create_time, user_id)
     SELECT 'user_registered', $6, id FROM new_user
@@ -353,6 +356,8 @@ async fn insert(transaction: &mut Transaction, registration: &NewRegistration) -
         .bind(mail.map(|mail| mail.sealed_text.as_slice()))
         .bind(mail.map(|mail| mail.expire_time))
         .bind(registration.locale.as_ref().map(Locale::as_str))
+        .bind(registration.code.as_ref().map(|code| code.hash.as_bytes()))
+        .bind(registration.code.as_ref().map(|code| code.expire_time))
         .bind(mail.and_then(|mail| mail.key_digest.as_ref()).map(KeyDigest::as_bytes))
         .fetch_one(&mut **transaction)
         .await

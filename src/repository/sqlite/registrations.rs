@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Executor, Row as _, Sqlite, Transaction};
 
 use super::{
-    SqliteRepository, append_event, id,
+    SqliteRepository,
+    activation_codes::insert_code,
+    append_event, id,
     keys::{insert_key, is_taken, issue_each, issue_one},
     lock_user,
     mail_counts::count_mail,
@@ -264,6 +266,10 @@ async fn insert(
         .execute(&mut **transaction)
         .await
         .map_err(storage_error)?;
+    if let Some(code) = &registration.code {
+        let (user_id, email) = (registration.user_id, registration.email.as_str());
+        insert_code(transaction, user_id, email, &registration.digest, code, registration.now).await?;
+    }
     if let Some(mail) = &registration.mail {
         insert_mail(transaction, registration.user_id, registration.email.as_str(), mail, now).await?;
     }

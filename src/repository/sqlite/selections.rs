@@ -165,6 +165,7 @@ async fn queue(
         user_id: user.id,
         email: reminder.email.clone(),
         digest: reminder.digest,
+        code: None,
         mail: Some(reminder.mail.clone()),
         now: selection.now,
         request: None,

@@ -48,7 +48,11 @@ pub async fn no_log_tells_a_secret(store: Store) {
     );
     process.wait_for("mail failed for now");
     for (key, password) in [(&keys[0], Some(SECOND_PASSWORD)), (&keys[1], None)] {
-        let request = ActivateRequest { activation_key: key.clone(), password: password.map(str::to_owned) };
+        let request = ActivateRequest {
+            activation_key: key.clone(),
+            password: password.map(str::to_owned),
+            ..Default::default()
+        };
         client.activate(request).await.unwrap();
         client.use_key(key).await.unwrap_err();
         client.use_key(&format!("{key}0")).await.unwrap_err();

@@ -96,6 +96,8 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
     let site = |line: &str| format!("[[sites]]\nid = 'a'\nname = 'A'\ndomain = 'a'\n{line}");
     for (toml, said) in [
         ("registration.activation_days = -1", "registration.activation_days must be 0 to 36500 days"),
+        ("registration.activation_code_digits = 5", "registration.activation_code_digits must be 6 to 8"),
+        ("registration.activation_code_digits = 9", "registration.activation_code_digits must be 6 to 8"),
         ("registration.max_email_addresses = 0", "registration.max_email_addresses must be 1 to 100"),
         ("registration.max_email_addresses = 101", "registration.max_email_addresses must be 1 to 100"),
         (&*site("activation_days = -1"), "sites[0].activation_days must be 0 to 36500 days"),
@@ -154,6 +156,20 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
     ] {
         let refusal = refused(toml, &[]);
         assert!(refusal.starts_with(&format!("vestibule: {said}")), "{toml}: {refusal}");
+    }
+}
+
+#[test]
+fn settings_to_sign_mails_are_refused_by_a_program_that_can_not() {
+    let said = if cfg!(feature = "dkim") {
+        "mail.dkim."
+    } else {
+        "mail.dkim: this vestibule can't sign mails; one that can is built with: \
+         cargo build --release --locked --features dkim\n"
+    };
+    for key in ["selector", "domain", "private_key_file"] {
+        let refusal = refused(&format!("mail.dkim.{key} = 'mail.example'"), &[]);
+        assert!(refusal.starts_with(&format!("vestibule: {said}")), "{key}: {refusal}");
     }
 }
 

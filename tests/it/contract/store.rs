@@ -24,11 +24,12 @@ use vestibule::{
 use crate::support::postgres::Database;
 
 /// The tables, those of a user first.
-pub const TABLES: [&str; 8] = [
+pub const TABLES: [&str; 9] = [
     "users",
     "email_addresses",
     "verified_email_addresses",
     "activation_keys",
+    "activation_codes",
     "verification_keys",
     "known_devices",
     "mails",

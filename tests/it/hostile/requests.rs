@@ -18,7 +18,7 @@ use vestibule::grpc::proto::{
     verify_password_request,
 };
 
-use super::Answer;
+use super::{Answer, Call};
 
 /// An address that somebody has verified.
 pub const EMAIL: &str = "mike@example.com";
@@ -40,7 +40,7 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
             let request = CreateInactiveUserRequest { username, email, ..Default::default() };
             (encode(request), Answer::new(Code::AlreadyExists, "EMAIL_TAKEN", &[]))
         }
-        "Activate" => (encode(ActivateRequest { activation_key, password: None }), no_key()),
+        "Activate" => (encode(ActivateRequest { activation_key, ..Default::default() }), no_key()),
         "InspectActivationKey" => (encode(InspectActivationKeyRequest { activation_key }), no_key()),
         "SendActivationEmail" => {
             let user = send_activation_email_request::User::UserId(user_id);
@@ -112,6 +112,15 @@ pub fn valid(method: &MethodDescriptor) -> (DynamicMessage, Answer) {
     (DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap(), answer)
 }
 
+/// A request that the field can be part of: the call's own, unless two ways to ask exclude each other.
+pub fn around(call: &Call, field: &str) -> DynamicMessage {
+    if call.method.name() != "Activate" || !["email", "code"].contains(&field) {
+        return call.request.clone();
+    }
+    let by_code = ActivateRequest { email: sample("email"), code: sample("code"), ..Default::default() };
+    DynamicMessage::decode(call.method.input(), encode(by_code).as_slice()).unwrap()
+}
+
 /// What a text field holds when it is right; the last name of its path tells what it is.
 pub fn sample(name: &str) -> String {
     match name {
@@ -124,6 +133,7 @@ pub fn sample(name: &str) -> String {
         "locale" => "de-AT".to_owned(),
         "user_id" | "mail_id" | "request_id" => Uuid::nil().to_string(),
         "activation_key" | "key" => KEY.to_owned(),
+        "code" => "01234567".to_owned(),
         "reason" => "550 5.1.1 no such mailbox".to_owned(),
         "page_token" => String::new(),
         // A position of another log.

@@ -53,13 +53,13 @@ pub async fn r8_a_text_that_can_not_be_is_refused_by_the_name_of_its_field(store
             texts += 1;
             let sample = requests::sample(field.name());
             // What is as right as the sample is answered as the sample is.
-            let right =
-                wire::send(&house.channel, &call.method, &field.fill_text(&call.request, &sample)).await;
+            let around = requests::around(call, field.name());
+            let right = wire::send(&house.channel, &call.method, &field.fill_text(&around, &sample)).await;
             assert_ne!(right.code, Code::InvalidArgument, "{}", field.path());
             let new = call.method.name() == "CreateInactiveUser";
             for (text, may_be) in hostile(field.name(), new, &sample) {
                 let expected = if may_be { right.clone() } else { refusal(field) };
-                let request = field.fill_text(&call.request, &text);
+                let request = field.fill_text(&around, &text);
                 let what = format!("{} is {:?}", field.path(), text.chars().take(60).collect::<String>());
                 house.expect(call, &request, &expected, &what).await;
             }

@@ -18,9 +18,14 @@ pub async fn x9_u7_who_registers_without_a_password_chooses_one_logs_in_and_is_g
     let (client, clock) = (&journey.client, &journey.server.clock);
     let alice = client.register_by_mail("Alice", "alice@example.com").await;
     let key = key_in(&journey.next_mail().await);
-    let weak = ActivateRequest { activation_key: key.clone(), password: Some("ALICE2026".into()) };
+    let weak = ActivateRequest {
+        activation_key: key.clone(),
+        password: Some("ALICE2026".into()),
+        ..Default::default()
+    };
     refused(client.activate(weak).await, Code::InvalidArgument, "PASSWORD_REJECTED");
-    let chosen = ActivateRequest { activation_key: key, password: Some("correct horse".into()) };
+    let chosen =
+        ActivateRequest { activation_key: key, password: Some("correct horse".into()), ..Default::default() };
     client.activate(chosen).await.unwrap();
     // In any spelling of the name, and of the password as the standard normalises it.
     for by in [

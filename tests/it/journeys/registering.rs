@@ -90,7 +90,11 @@ pub async fn x9_the_password_may_come_with_the_activation(store: Store) {
     let Journey { client, .. } = Journey::start(&store, "").await;
     let alice = client.register("alice", "alice@example.com").await;
     assert_eq!(store.texts(HASHES).await, ["none"]);
-    let request = ActivateRequest { activation_key: alice.key, password: Some("caf\u{e9} au lait".into()) };
+    let request = ActivateRequest {
+        activation_key: alice.key,
+        password: Some("caf\u{e9} au lait".into()),
+        ..Default::default()
+    };
     client.activate(request).await.unwrap();
     // RFC 8265 OpaqueString: the accent may come as a character of its own.
     assert_password(&store, "caf\u{e9} au lait").await;
@@ -111,7 +115,11 @@ pub async fn x9_a_password_of_the_activation_replaces_the_first(store: Store) {
         let activation_key = client.create_inactive_user(request).await.unwrap().activation_key;
         assert_password(&store, "first idea").await;
         client
-            .activate(ActivateRequest { activation_key, password: password.map(Into::into) })
+            .activate(ActivateRequest {
+                activation_key,
+                password: password.map(Into::into),
+                ..Default::default()
+            })
             .await
             .unwrap();
         assert_password(&store, holds).await;

@@ -46,7 +46,8 @@ pub async fn r8_x11_a_malformed_key_is_answered_like_an_unknown_one(store: Store
     for activation_key in malformed {
         // A hash would be made only after the key was found good (X9).
         for password in [None, Some("correct horse".to_owned())] {
-            let request = ActivateRequest { activation_key: activation_key.clone(), password };
+            let request =
+                ActivateRequest { activation_key: activation_key.clone(), password, ..Default::default() };
             let outcome = client.activate(request).await;
             assert_eq!(seen(outcome), unknown, "{activation_key:?}");
         }
@@ -67,7 +68,8 @@ pub async fn r9_an_expired_key_changes_nothing(store: Store) {
     server.clock.set(alice.expire_time + Duration::days(1));
     let before = store.contents().await;
     let password = Some("correct horse".to_owned());
-    let refusal = client.activate(ActivateRequest { activation_key: alice.key, password }).await;
+    let refusal =
+        client.activate(ActivateRequest { activation_key: alice.key, password, ..Default::default() }).await;
     refused(refusal, Code::FailedPrecondition, "ACTIVATION_KEY_EXPIRED");
     assert_eq!(store.contents().await, before);
 }

@@ -254,8 +254,11 @@ pub async fn a_password_that_may_not_be_chosen_is_refused_wherever_one_is_set(st
             password: Some(password.to_owned()),
             ..Default::default()
         });
-        let activation =
-            ActivateRequest { activation_key: alice.key.clone(), password: Some(password.to_owned()) };
+        let activation = ActivateRequest {
+            activation_key: alice.key.clone(),
+            password: Some(password.to_owned()),
+            ..Default::default()
+        };
         for refusal in [
             registered.await.map(drop),
             client.activate(activation).await.map(drop),
@@ -273,10 +276,18 @@ pub async fn a_password_that_may_not_be_chosen_is_refused_wherever_one_is_set(st
     let named: Vec<_> =
         details.bad_request().unwrap().field_violations.iter().map(|one| one.field.as_str()).collect();
     assert_eq!(named, ["username", "email", "password"]);
-    let unknown = ActivateRequest { activation_key: "1".repeat(40), password: Some("trustno1".into()) };
+    let unknown = ActivateRequest {
+        activation_key: "1".repeat(40),
+        password: Some("trustno1".into()),
+        ..Default::default()
+    };
     refused(client.activate(unknown).await, Code::NotFound, "ACTIVATION_KEY_UNKNOWN");
     assert_eq!(store.contents().await, before);
-    let good = ActivateRequest { activation_key: alice.key, password: Some("nobody's 8".into()) };
+    let good = ActivateRequest {
+        activation_key: alice.key,
+        password: Some("nobody's 8".into()),
+        ..Default::default()
+    };
     client.activate(good).await.unwrap();
     client.log_in(By::Username("alexandra".into()), "nobody's 8").await.unwrap();
 }
