@@ -2,6 +2,8 @@
 
 mod check;
 mod files;
+mod page_files;
+mod pages;
 mod set;
 
 use std::{collections::HashMap, fmt, io, path::Path};
@@ -19,6 +21,8 @@ use crate::domain::{
     mail::{MailKind, MailText},
     site::{Site, SiteId, Sites},
 };
+
+pub use pages::{Page, PageContext, Refusal, RenderedPage, ResendFault, Trouble};
 
 /// The setting that names the folder that all sites share.
 const SHARED: &str = "templates.directory";
@@ -148,7 +152,13 @@ pub enum TemplateError {
         /// Which.
         name: String,
     },
-    /// Its locale has no subject or no plain text.
+    /// What it renders has no form whose button does something.
+    #[error("template {name} has no form with method=\"post\"")]
+    NoForm {
+        /// Which.
+        name: String,
+    },
+    /// Its locale has no subject or no plain text, or not every page.
     #[error("template {name} needs {missing} beside it")]
     Incomplete {
         /// Which.
@@ -364,6 +374,7 @@ mod tests {
             from: "shop@shop.example".into(),
             activation_url: activation_url.map(Into::into),
             verification_url: None,
+            continue_url: None,
             activation_days: ActivationDays::new(3).unwrap(),
             registration_open: true,
             locale: Locale::english(),

@@ -250,6 +250,7 @@ fn template(error: &TemplateError) -> Status {
         | TemplateError::Broken { .. }
         | TemplateError::UnknownName { .. }
         | TemplateError::NoKey { .. }
+        | TemplateError::NoForm { .. }
         | TemplateError::Incomplete { .. }
         | TemplateError::Stray { .. }
         | TemplateError::NoLocale { .. } => internal(error),

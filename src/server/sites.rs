@@ -33,6 +33,9 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
                 return Err(wrong(key, &Invalid::new("must be an http or https URL with {key} in it")));
             }
         }
+        if !site.continue_url.is_empty() && !is_link(&site.continue_url) {
+            return Err(wrong("continue_url", &Invalid::new("must be an http or https URL")));
+        }
         let days = match site.activation_days {
             Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
             None => ActivationDays::new(settings.registration.activation_days)
@@ -51,6 +54,7 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
             })?,
             activation_url: Some(&site.activation_url).filter(|url| !url.is_empty()).cloned(),
             verification_url: Some(&site.verification_url).filter(|url| !url.is_empty()).cloned(),
+            continue_url: Some(&site.continue_url).filter(|url| !url.is_empty()).cloned(),
             activation_days: days,
             registration_open: site.registration == config::SiteRegistration::Open,
             locale: Locale::parse(&site.locale).map_err(|invalid| wrong("locale", &invalid))?,
@@ -65,5 +69,10 @@ fn is_key_link(url: &str) -> bool {
     let sample = url.replace("{key}", "key");
     sample != *url
         && !url.split('/').take(3).any(|part| part.contains("{key}"))
-        && sample.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        && is_link(&sample)
+}
+
+/// Whether it leads somewhere in the web.
+fn is_link(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
 }
