@@ -81,7 +81,9 @@ impl Work {
         let task = self.tasks.spawn(work(Arc::clone(&self.vestibule)).in_current_span());
         match deadline {
             None => Ok(task.await?),
-            Some(deadline) => Ok(timeout_at(deadline, task).await.map_err(|_| Unfinished::DeadlinePassed)??),
+            Some(deadline) => {
+                Ok(timeout_at(deadline, task).await.map_err(|_| Unfinished::DeadlinePassed)??)
+            }
         }
     }
 

@@ -25,12 +25,12 @@ pub async fn show() -> Shown {
 /// Verifies the address.
 pub async fn press(State(page): State<Arc<ActivationPage>>, key: KeyPath) -> Shown {
     let key = read(key);
-    let verified = page
-        .work
-        .run(page.deadline(), |vestibule| async move {
-            vestibule.verify_email_address(key.expose_secret()).await
-        })
-        .await;
+    let verified =
+        page.work
+            .run(page.deadline(), |vestibule| async move {
+                vestibule.verify_email_address(key.expose_secret()).await
+            })
+            .await;
     match verified {
         Ok(Ok(_)) => Page::Verified { before: false }.into(),
         Ok(Err(VerifyEmailAddressError::Key(refusal))) => match refusal {

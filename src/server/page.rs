@@ -46,7 +46,8 @@ pub(super) fn open(
 ) -> anyhow::Result<OpenPage> {
     let sites = page::list_sites(&work.vestibule().sites);
     if sites.is_empty() {
-        let sentence = "page.listen: no site has an activation_url that ends in /activate/{key}, so there is no page";
+        let sentence =
+            "page.listen: no site has an activation_url that ends in /activate/{key}, so there is no page";
         return Err(ConfigError(sentence.to_owned()).into());
     }
     let address = listener.local_addr()?;

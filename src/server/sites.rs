@@ -67,9 +67,7 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
 /// Whether a link can carry a key: not in its host, where it would be resolved and logged.
 fn is_key_link(url: &str) -> bool {
     let sample = url.replace("{key}", "key");
-    sample != *url
-        && !url.split('/').take(3).any(|part| part.contains("{key}"))
-        && is_link(&sample)
+    sample != *url && !url.split('/').take(3).any(|part| part.contains("{key}")) && is_link(&sample)
 }
 
 /// Whether it leads somewhere in the web.

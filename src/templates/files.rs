@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Problem, TemplateError, page_files::{self, PageFile}};
+use super::{
+    Problem, TemplateError,
+    page_files::{self, PageFile},
+};
 use crate::domain::{locale::Locale, mail::MailKind};
 
 /// The embedded templates, by their names.

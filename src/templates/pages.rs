@@ -288,7 +288,9 @@ impl PageSet {
         for (name, (source, text)) in &found {
             let Some(file) = PageFile::parse(name) else { continue };
             let mut problem = |error| problems.push(Problem::of(&source.setting, error));
-            if let Some(missing) = file.beside().into_iter().find(|beside| !found.contains_key(beside.as_str())) {
+            if let Some(missing) =
+                file.beside().into_iter().find(|beside| !found.contains_key(beside.as_str()))
+            {
                 problem(TemplateError::Incomplete { name: (*name).to_owned(), missing });
                 continue;
             }
@@ -374,8 +376,7 @@ impl PageSet {
                     checked.insert(name.clone());
                 }
                 let origin = self.origins.get(&name).map(String::as_str).unwrap_or_default();
-                let of_site =
-                    |error| Problem { site: Some(site.id.clone()), ..Problem::of(origin, error) };
+                let of_site = |error| Problem { site: Some(site.id.clone()), ..Problem::of(origin, error) };
                 problems.extend(found.into_iter().map(of_site));
             }
         }

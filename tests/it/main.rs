@@ -25,6 +25,7 @@ mod journeys;
 mod mailbox;
 mod million;
 mod model;
+mod page;
 mod races;
 mod rules;
 mod siege;
