@@ -2,6 +2,7 @@
 
 mod check;
 mod files;
+mod page;
 mod page_files;
 mod pages;
 mod set;
@@ -22,7 +23,8 @@ use crate::domain::{
     site::{Site, SiteId, Sites},
 };
 
-pub use pages::{Page, PageContext, Refusal, RenderedPage, ResendFault, Trouble};
+pub use page::{Page, Refusal, ResendFault, Trouble};
+pub use pages::{PageContext, RenderedPage};
 
 /// The setting that names the folder that all sites share.
 const SHARED: &str = "templates.directory";

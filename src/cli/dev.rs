@@ -75,8 +75,7 @@ impl Dev {
         let page = TcpListener::bind(self.page).await.with_context(|| {
             format!("can't serve the activation page on {}; --page names another address", self.page)
         })?;
-        let page_address = page.local_addr()?;
-        let page = lead(&mut settings.sites, page_address).then_some(page);
+        let page = lead(&mut settings.sites, page.local_addr()?).then_some(page);
         // Known once the server listens; a mail of an earlier run may be shown before.
         let address = Arc::new(OnceLock::new());
         let (shown, listen) = (Arc::clone(&address), self.listen);
@@ -91,7 +90,7 @@ impl Dev {
         let server = Server::start_with_page(&settings, outside, page).await?;
         address.get_or_init(|| server.address);
         tracing::info!(address = %mailbox.address, "mailbox open");
-        print(&welcome(server.address, mailbox.address, page_address, &self.data))?;
+        print(&welcome(server.address, mailbox.address, server.page, &self.data))?;
         let stop = CancellationToken::new();
         let shown = mailbox.serve(registering(server.address), stop.clone());
         let running = async {
@@ -123,13 +122,14 @@ fn lead(sites: &mut [config::Site], page: SocketAddr) -> bool {
     sites.iter().any(|site| site.activation_url.starts_with(&base))
 }
 
-fn welcome(address: SocketAddr, mailbox: SocketAddr, page: SocketAddr, data: &Path) -> String {
+fn welcome(address: SocketAddr, mailbox: SocketAddr, page: Option<SocketAddr>, data: &Path) -> String {
     let register = registering(address);
+    let links =
+        page.map(|page| format!("\nTheir links lead to the activation page on {page}")).unwrap_or_default();
     format!(
         "
 Vestibule is ready on {address}; its data is in {}. Stop it with Ctrl-C.
-Mails are shown here, and in the browser on http://{mailbox}/
-Their links lead to the activation page on http://{page}/
+Mails are shown here, and in the browser on http://{mailbox}/{links}
 
 Register somebody, in another terminal:
 

@@ -15,7 +15,7 @@ use crate::{
 /// Where the form is.
 pub const PATH: &str = "/resend";
 /// As much as how many other requests it weighs to have mails sent.
-pub const WEIGHT: u32 = 10;
+pub const WEIGHT: u32 = 30;
 /// The caller that the mails are counted for; no caller of a service has such a name.
 const CALLER: &str = "(activation page)";
 /// When every answer is given, so that its time doesn't tell whether there was something to send.

@@ -7,95 +7,12 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Problem, TemplateError, Templates, check::unknown_names, files::Source, minute, page_files::PageFile,
+    Problem, TemplateError, Templates, check::unknown_names, files::Source, page::Page, page_files::PageFile,
 };
-use crate::domain::{Timestamp, locale::Locale, site::Site};
+use crate::domain::{locale::Locale, site::Site};
 
 /// How many steps a page may take; a loop without end is a broken template, not a stuck server.
 const FUEL: u64 = 100_000;
-
-/// What a page says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Page {
-    /// A button activates the account.
-    Activate {
-        /// Until when.
-        expire_time: Option<Timestamp>,
-    },
-    /// The account is active.
-    Activated {
-        /// Whether it was so before.
-        before: bool,
-    },
-    /// The key of an activation does nothing.
-    NotActivated(Refusal),
-    /// A button verifies an address.
-    Verify,
-    /// The address is verified.
-    Verified {
-        /// Whether it was so before.
-        before: bool,
-    },
-    /// The key of a verification does nothing.
-    NotVerified(Refusal),
-    /// A form asks for another activation mail.
-    Resend {
-        /// What was typed.
-        email: String,
-        /// What is wrong with that, or with us.
-        fault: Option<ResendFault>,
-    },
-    /// If there is an activation mail to send, it is sent.
-    Sent,
-    /// What was asked for isn't done.
-    Trouble(Trouble),
-}
-
-/// Why a key does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Nobody has it.
-    Unknown,
-    /// Its time is over.
-    Expired,
-    /// Somebody else has verified the address.
-    Taken,
-    /// The user is disabled.
-    Disabled,
-}
-
-/// Why the form is shown again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResendFault {
-    /// That is no address.
-    Invalid,
-    /// Nothing can be sent for now.
-    Unavailable,
-}
-
-/// Why something isn't done, whatever was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no such page.
-    NotFound,
-    /// The page can't be asked for that.
-    Method,
-    /// Another site has sent the person here with a form of its own.
-    Elsewhere,
-    /// More was sent than any form of ours sends.
-    TooLarge,
-    /// What was sent did not come to its end.
-    TooSlow,
-    /// Too many requests come from there.
-    Limited,
-    /// For now; the same button can be pressed again, or the same page loaded.
-    Unavailable {
-        /// Whether a button was pressed.
-        pressed: bool,
-    },
-    /// A fault of ours.
-    Failed,
-}
 
 /// Whom a page is for, and where it stands.
 #[derive(Debug, Clone, Copy)]
@@ -131,134 +48,6 @@ pub(super) struct PageSet {
     locales: BTreeSet<Locale>,
     /// Where each template stands, by its name: the setting that names its folder.
     origins: BTreeMap<String, String>,
-}
-
-impl Page {
-    /// The template that makes it.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Activate { .. } => "activate",
-            Self::Activated { .. } => "activated",
-            Self::NotActivated(_) => "not_activated",
-            Self::Verify => "verify",
-            Self::Verified { .. } => "verified",
-            Self::NotVerified(_) => "not_verified",
-            Self::Resend { .. } => "resend",
-            Self::Sent => "sent",
-            Self::Trouble(_) => "trouble",
-        }
-    }
-
-    /// What its template alone is offered.
-    fn content(&self) -> Value {
-        match self {
-            Self::Activate { expire_time } => context! { expire_time => expire_time.map(minute) },
-            Self::Activated { before } | Self::Verified { before } => context! { before },
-            Self::NotActivated(refusal) | Self::NotVerified(refusal) => {
-                context! { reason => refusal.name() }
-            }
-            Self::Verify | Self::Sent => context! {},
-            Self::Resend { email, fault } => context! { email, fault => fault.map(ResendFault::name) },
-            Self::Trouble(trouble) => context! { reason => trouble.name(), retry => trouble.retry() },
-        }
-    }
-
-    /// Whether it is of no use without a form that posts.
-    fn needs_form(&self) -> bool {
-        match self {
-            Self::Activate { .. } | Self::Verify | Self::Resend { .. } => true,
-            Self::Trouble(trouble) => trouble.retry() == Some("post"),
-            Self::Activated { .. }
-            | Self::NotActivated(_)
-            | Self::Verified { .. }
-            | Self::NotVerified(_)
-            | Self::Sent => false,
-        }
-    }
-
-    /// One of every sort, and of every reason that it can have.
-    fn samples() -> Vec<Self> {
-        let mut samples = vec![
-            Self::Activate { expire_time: None },
-            Self::Activate { expire_time: Some(Timestamp::default()) },
-            Self::Verify,
-            Self::Sent,
-        ];
-        samples.extend([false, true].map(|before| Self::Activated { before }));
-        samples.extend([false, true].map(|before| Self::Verified { before }));
-        samples.extend(Refusal::ALL.map(Self::NotActivated));
-        samples.extend(Refusal::ALL.map(Self::NotVerified));
-        samples.extend(
-            [None, Some(ResendFault::Invalid), Some(ResendFault::Unavailable)]
-                .map(|fault| Self::Resend { email: String::new(), fault }),
-        );
-        samples.extend(Trouble::ALL.map(Self::Trouble));
-        samples
-    }
-}
-
-impl Refusal {
-    const ALL: [Self; 4] = [Self::Unknown, Self::Expired, Self::Taken, Self::Disabled];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Expired => "expired",
-            Self::Taken => "taken",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl ResendFault {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-impl Trouble {
-    const ALL: [Self; 9] = [
-        Self::NotFound,
-        Self::Method,
-        Self::Elsewhere,
-        Self::TooLarge,
-        Self::TooSlow,
-        Self::Limited,
-        Self::Unavailable { pressed: false },
-        Self::Unavailable { pressed: true },
-        Self::Failed,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Method => "method",
-            Self::Elsewhere => "elsewhere",
-            Self::TooLarge => "too_large",
-            Self::TooSlow => "too_slow",
-            Self::Limited => "limited",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The method that the same thing is asked for again with, where that may help.
-    fn retry(self) -> Option<&'static str> {
-        match self {
-            Self::Unavailable { pressed: true } => Some("post"),
-            Self::Unavailable { pressed: false } => Some("get"),
-            Self::NotFound
-            | Self::Method
-            | Self::Elsewhere
-            | Self::TooLarge
-            | Self::TooSlow
-            | Self::Limited
-            | Self::Failed => None,
-        }
-    }
 }
 
 impl Templates {
@@ -363,27 +152,39 @@ impl PageSet {
     /// Everything that keeps a page of the site from being made, or from having its form, in any locale.
     pub fn check(&self, site: &Site) -> Vec<Problem> {
         let context = PageContext { site, locales: &[], resend_url: "/resend", reference: "" };
-        let mut problems = Vec::new();
+        let english = Locale::english();
+        // What is wrong with the layout is wrong with every page that stands in it, and is said once.
+        let layout = PageFile::Layout.to_string();
+        let offered = self.offered(&english, &Page::Sent, &context);
+        let mut problems = self.problems(site, &layout, unknown_names(&self.environment, &layout, &offered));
+        if !problems.is_empty() || !self.origins.contains_key(&layout) {
+            return problems;
+        }
         for locale in std::iter::once(None).chain(self.locales.iter().map(Some)) {
-            let mut checked = BTreeSet::new();
+            let mut wrong = BTreeSet::new();
             for page in Page::samples() {
                 let name = PageFile::page(page.name(), locale).to_string();
-                if checked.contains(&name) {
+                // A page that doesn't compile has been told of, and so has one that has failed as another sample.
+                if wrong.contains(&name) || !self.origins.contains_key(&name) {
                     continue;
                 }
-                let found = self.look_at(&name, locale.unwrap_or(&Locale::english()), &page, &context);
+                let found = self.look_at(&name, locale.unwrap_or(&english), &page, &context);
                 if !found.is_empty() {
-                    checked.insert(name.clone());
+                    problems.extend(self.problems(site, &name, found));
+                    wrong.insert(name);
                 }
-                let origin = self.origins.get(&name).map(String::as_str).unwrap_or_default();
-                let of_site = |error| Problem { site: Some(site.id.clone()), ..Problem::of(origin, error) };
-                problems.extend(found.into_iter().map(of_site));
             }
         }
         problems
     }
 
-    /// What is wrong with one page, and with the layout that it stands in.
+    fn problems(&self, site: &Site, name: &str, errors: Vec<TemplateError>) -> Vec<Problem> {
+        let origin = self.origins.get(name).map(String::as_str).unwrap_or_default();
+        let of_site = |error| Problem { site: Some(site.id.clone()), ..Problem::of(origin, error) };
+        errors.into_iter().map(of_site).collect()
+    }
+
+    /// What is wrong with one page.
     fn look_at(
         &self,
         name: &str,

@@ -100,10 +100,22 @@ fn a_check_names_what_is_wrong_with_pages() {
             ("templates/page/verified.de.html", "{% if before %}{{ 1 / 0 }}{% endif %}"),
             ("templates/page/resend.fr.html", "{% extends 'page/layout.html' %}"),
             ("templates/page/trouble.htm", ""),
-            ("templates/page/layout.html", "{% block title"),
         ],
     );
-    let output = run(folder.path(), &["templates", "check", "--config", "settings.toml"], &[]);
-    assert_eq!(output.status.code(), Some(3));
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+    let check = || {
+        let output = run(folder.path(), &["templates", "check", "--config", "settings.toml"], &[]);
+        assert_eq!(output.status.code(), Some(3));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    insta::assert_snapshot!(check());
+    // What is wrong with the layout is said once, and not for every page that stands in it.
+    for (layout, said) in [
+        ("{% block title", "page/layout.html is broken: syntax error: "),
+        ("{{ site.nmae }}", "page/layout.html names site.nmae, which it is not offered, for site shop"),
+    ] {
+        write(folder.path(), &[("templates/page/layout.html", layout)]);
+        let problems = check();
+        assert!(problems.contains(said), "{problems}");
+        assert!(!problems.contains("verify"), "{problems}");
+    }
 }

@@ -26,7 +26,7 @@ pub async fn x14_a_program_that_opens_every_link_a_hundred_times_activates_nobod
     site.client.use_key(&dave.key).await.unwrap();
     paths.push(format!("/activate/{}", dave.key));
     site.client.add(&dave.id.to_string(), "second@example.com").await.unwrap();
-    wait_for_rows(&store, "mails WHERE state = 'SENT'", 1).await;
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
     let mail = site.server.mails().remove(0);
     let key = mail.split("/verify/").nth(1).unwrap()[..40].to_owned();
     paths.push(format!("/verify/{key}"));

@@ -124,7 +124,7 @@ pub async fn u8_a_further_address_is_verified_by_its_button(store: Store) {
         (&bob, "third@example.com"),
     ]) {
         client.add(&user.id.to_string(), email).await.unwrap();
-        wait_for_rows(&store, "mails WHERE state = 'SENT'", count).await;
+        wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", count).await;
     }
     let key = |to: &str, name: &str| {
         let mails = site.server.mails();

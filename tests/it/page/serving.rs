@@ -129,7 +129,7 @@ fn settings_that_make_no_page_are_refused() {
     for (key, value, sites, said) in [
         (
             "LISTEN",
-            "8080",
+            "localhost:8080",
             here(""),
             "page.listen must be an address with a port, such as 127.0.0.1:8080, or empty",
         ),
