@@ -23,10 +23,10 @@ pub async fn show(State(page): State<Arc<ActivationPage>>, key: KeyPath) -> Show
 /// Activates.
 pub async fn press(State(page): State<Arc<ActivationPage>>, key: KeyPath) -> Shown {
     let key = read(key);
-    let used = key.clone();
+    let own = key.clone();
     let activated = page
         .work
-        .run(page.deadline(), |vestibule| async move { vestibule.activate(used.expose_secret(), None).await })
+        .run(page.deadline(), |vestibule| async move { vestibule.activate(own.expose_secret(), None).await })
         .await;
     match activated {
         Ok(Ok(user)) => Shown::from(Page::Activated { before: false }).of_site(user.site),

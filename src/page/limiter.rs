@@ -84,7 +84,8 @@ mod tests {
         limiter.count(same, 10).unwrap();
         let wait = limiter.count(client, 1).unwrap_err();
         assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
-        assert_eq!(limiter.count(same, 3).unwrap_err().as_secs_f64().round(), 3.0);
+        let longer = limiter.count(same, 3).unwrap_err();
+        assert!(longer > 2 * wait && longer <= Duration::from_secs(3), "{longer:?}");
         // Once in 65,536 runs the two share a place.
         if limiter.place(client) != limiter.place(other) {
             limiter.count(other, 1).unwrap();

@@ -107,7 +107,16 @@ fn a_check_names_what_is_wrong_with_pages() {
         assert_eq!(output.status.code(), Some(3));
         String::from_utf8(output.stdout).unwrap()
     };
-    insta::assert_snapshot!(check());
+    insta::assert_snapshot!(check(), @r#"
+    templates.directory: template page/resend.fr.html needs page/activate.fr.html beside it
+    templates.directory: template page/activate.html has no form with method="post", for site shop
+    templates.directory: template page/sent.html names site.nmae, which it is not offered, for site shop
+    templates.directory: template page/verified.de.html is broken: invalid operation: unable to calculate 1 / 0 (in page/verified.de.html:1), for site shop
+    templates.directory: template page/activate.html has no form with method="post", for site forum
+    templates.directory: template page/sent.html names site.nmae, which it is not offered, for site forum
+    templates.directory: template page/verified.de.html is broken: invalid operation: unable to calculate 1 / 0 (in page/verified.de.html:1), for site forum
+    templates.directory: page/trouble.htm is no template; did you mean page/trouble.html?
+    "#);
     // What is wrong with the layout is said once, and not for every page that stands in it.
     for (layout, said) in [
         ("{% block title", "page/layout.html is broken: syntax error: "),
