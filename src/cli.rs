@@ -69,7 +69,7 @@ enum Command {
     /// List and show mails, send them now, give them up.
     #[command(subcommand)]
     Mails(mails::MailsCommand),
-    /// Find what is wrong with mail templates.
+    /// Find what is wrong with templates.
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
     /// Look at mails.

@@ -47,6 +47,7 @@ mod set_primary_email_address;
 mod verify_email_address;
 mod verify_password;
 mod watch_events;
+mod work;
 
 use std::sync::Arc;
 
@@ -88,6 +89,7 @@ pub use set_password::SetPasswordError;
 pub use verify_email_address::VerifyEmailAddressError;
 pub use verify_password::VerifyPasswordError;
 pub use watch_events::EventWatch;
+pub use work::{Unfinished, Work};
 
 use crate::{
     bell::MailBell,

@@ -1,8 +1,10 @@
 //! The composition root: builds everything out of the settings, serves, and drains.
 
 mod dkim;
+mod http1;
 mod incoming;
 mod mails;
+mod page;
 mod settings;
 mod sites;
 
@@ -81,6 +83,8 @@ pub struct Outside {
 pub struct Server {
     /// Where it listens; the port that was taken if the settings say 0.
     pub address: SocketAddr,
+    /// Where the activation page is, if it is on.
+    pub page: Option<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -104,6 +108,16 @@ impl Default for Outside {
 impl Server {
     /// Builds everything and starts to listen. Health says `NOT_SERVING` until the database answers.
     pub async fn start(settings: &Settings, outside: Outside) -> anyhow::Result<Self> {
+        let page = page::listen(settings).await?;
+        Self::start_with_page(settings, outside, page).await
+    }
+
+    /// The same, with the activation page, if there is to be one, on a port that is open already.
+    pub async fn start_with_page(
+        settings: &Settings,
+        outside: Outside,
+        page: Option<TcpListener>,
+    ) -> anyhow::Result<Self> {
         let repository = open_repository(settings).await?;
         let vestibule = Arc::new(vestibule(settings, repository, &outside)?);
         let sender = match &outside.sender {
@@ -140,6 +154,9 @@ impl Server {
             .with_context(|| format!("can't listen on {}", settings.grpc.listen))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let cuts = Cuts { unopened: stop.clone(), all: CancellationToken::new() };
+        let page = page.map(|page| page::open(settings, calls.work(), page, cuts.clone())).transpose()?;
+        let page_address = page.as_ref().map(|page| page.address);
         let workers = Workers::default();
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (told, bell) = (Arc::clone(&vestibule.repository), Arc::clone(&vestibule.mail_bell));
@@ -171,9 +188,18 @@ impl Server {
             watch_readiness(Arc::clone(&watched), reported.clone(), draining.clone())
         });
         settings::spawn_schedules(settings, &vestibule, &workers);
-        let cuts = Cuts { unopened: stop.clone(), all: CancellationToken::new() };
         let incoming = Incoming::new(listener, settings::max_connections(settings), PATIENCE, cuts.clone());
         let serving = serve(door, routes, incoming, stop.clone());
+        let ended = stop.clone();
+        let serving = async move {
+            let serving = async {
+                let served = serving.await;
+                // The page does not outlive what it belongs to.
+                ended.cancel();
+                served
+            };
+            tokio::join!(serving, page::serve(page, ended.clone())).0
+        };
         let repository = Arc::clone(&vestibule.repository);
         let drain = Duration::from_secs(settings.grpc.drain_seconds);
         let stopped = stop.clone();
@@ -189,7 +215,7 @@ impl Server {
             }
             Running { serving, calls, workers, health, repository, cuts }.drain(drain).await
         });
-        Ok(Self { address, stop, task })
+        Ok(Self { address, page: page_address, stop, task })
     }
 
     /// Drains, and returns when the server has stopped.

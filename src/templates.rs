@@ -2,6 +2,9 @@
 
 mod check;
 mod files;
+mod page;
+mod page_files;
+mod pages;
 mod set;
 
 use std::{collections::HashMap, fmt, io, path::Path};
@@ -21,6 +24,9 @@ use crate::domain::{
     policy,
     site::{Site, SiteId, Sites},
 };
+
+pub use page::{Page, Refusal, ResendFault, Trouble};
+pub use pages::{PageContext, RenderedPage};
 
 /// The setting that names the folder that all sites share.
 const SHARED: &str = "templates.directory";
@@ -171,7 +177,13 @@ pub enum TemplateError {
         /// Which.
         name: String,
     },
-    /// Its locale has no subject or no plain text.
+    /// What it renders has no form whose button does something.
+    #[error("template {name} has no form with method=\"post\"")]
+    NoForm {
+        /// Which.
+        name: String,
+    },
+    /// Its locale has no subject or no plain text, or not every page.
     #[error("template {name} needs {missing} beside it")]
     Incomplete {
         /// Which.
@@ -396,6 +408,7 @@ mod tests {
             from: "shop@shop.example".into(),
             activation_url: activation_url.map(Into::into),
             verification_url: None,
+            continue_url: None,
             activation_days: ActivationDays::new(3).unwrap(),
             code_digits: None,
             registration_open: true,

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, OnceLock},
 };
@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{asked_to_stop, print, serve::start_logging};
 use crate::{
     clock::SystemClock,
-    config::{ConfigError, Settings},
+    config::{self, ConfigError, Settings},
     domain::mail::MailKind,
     mail::{OutgoingMail, console::ConsoleSender},
     mailbox::{Mailbox, find_key},
@@ -39,6 +40,9 @@ pub struct Dev {
     /// The address to show mails on in the browser; must be on this machine.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8025")]
     mailbox: SocketAddr,
+    /// The address to serve the activation page on, which mails link to; must be on this machine.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    page: SocketAddr,
     /// Shift the clock, to see keys expire: 8d is eight days on, -1h an hour back.
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = parse_span)]
     clock_offset: Option<TimeDelta>,
@@ -46,18 +50,20 @@ pub struct Dev {
 
 impl Dev {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        for (flag, address) in [("--listen", self.listen), ("--mailbox", self.mailbox)] {
+        for (flag, address) in [("--listen", self.listen), ("--mailbox", self.mailbox), ("--page", self.page)]
+        {
             if !address.ip().is_loopback() {
                 return Err(ConfigError(format!("{flag} must be on this machine, not {address}")).into());
             }
         }
         fs::create_dir_all(&self.data)
             .with_context(|| format!("the folder {} can't be made", self.data.display()))?;
-        let settings = Settings::load(
+        let mut settings = Settings::load(
             &[],
             &[
                 ("database.url", format!("sqlite:{}", self.data.join("vestibule.db").display())),
                 ("grpc.listen", self.listen.to_string()),
+                ("page.listen", self.page.to_string()),
                 ("access.anonymous", "loopback".to_owned()),
                 ("mail.sender", "console".to_owned()),
             ],
@@ -66,6 +72,10 @@ impl Dev {
         let mailbox = Mailbox::open(self.mailbox, &SystemRandom).await.with_context(|| {
             format!("can't show mails on {}; --mailbox names another address", self.mailbox)
         })?;
+        let page = TcpListener::bind(self.page).await.with_context(|| {
+            format!("can't serve the activation page on {}; --page names another address", self.page)
+        })?;
+        let page = lead(&mut settings.sites, page.local_addr()?).then_some(page);
         // Known once the server listens; a mail of an earlier run may be shown before.
         let address = Arc::new(OnceLock::new());
         let (shown, listen) = (Arc::clone(&address), self.listen);
@@ -77,10 +87,10 @@ impl Dev {
             ..Outside::default()
         };
         let asked = asked_to_stop();
-        let server = Server::start(&settings, outside).await?;
+        let server = Server::start_with_page(&settings, outside, page).await?;
         address.get_or_init(|| server.address);
         tracing::info!(address = %mailbox.address, "mailbox open");
-        print(&welcome(server.address, mailbox.address, &self.data))?;
+        print(&welcome(server.address, mailbox.address, server.page, &self.data))?;
         let stop = CancellationToken::new();
         let shown = mailbox.serve(registering(server.address), stop.clone());
         let running = async {
@@ -99,12 +109,27 @@ impl Dev {
     }
 }
 
-fn welcome(address: SocketAddr, mailbox: SocketAddr, data: &std::path::Path) -> String {
+/// Has the mails of every site whose settings name no page link to the one here; whether any does.
+fn lead(sites: &mut [config::Site], page: SocketAddr) -> bool {
+    let base = format!("http://{page}/");
+    for site in &mut *sites {
+        for (url, name) in [(&mut site.activation_url, "activate"), (&mut site.verification_url, "verify")] {
+            if url.is_empty() {
+                *url = format!("{base}{name}/{{key}}");
+            }
+        }
+    }
+    sites.iter().any(|site| site.activation_url.starts_with(&base))
+}
+
+fn welcome(address: SocketAddr, mailbox: SocketAddr, page: Option<SocketAddr>, data: &Path) -> String {
     let register = registering(address);
+    let links =
+        page.map(|page| format!("\nTheir links lead to the activation page on {page}")).unwrap_or_default();
     format!(
         "
 Vestibule is ready on {address}; its data is in {}. Stop it with Ctrl-C.
-Mails are shown here, and in the browser on http://{mailbox}/
+Mails are shown here, and in the browser on http://{mailbox}/{links}
 
 Register somebody, in another terminal:
 

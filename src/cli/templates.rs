@@ -10,7 +10,7 @@ use crate::server;
 /// The commands for templates.
 #[derive(Debug, Subcommand)]
 pub enum TemplatesCommand {
-    /// Make every mail of every site in every language for trial, and name every problem.
+    /// Make every mail and every page of every site in every language for trial, and name every problem.
     ///
     /// Ends with 3 if there is one. Needs no database.
     Check(ConfigFiles),
@@ -21,7 +21,7 @@ impl TemplatesCommand {
         let Self::Check(config) = self;
         let problems = server::check_templates(&config.load(&[])?)?;
         if problems.is_empty() {
-            return print("Every mail of every site can be made.");
+            return print("Every mail and every page of every site can be made.");
         }
         print(&problems.join("\n"))?;
         Ok(ExitCode::from(FOUND_PROBLEMS))

@@ -12,6 +12,7 @@ use serde::Deserialize;
 pub struct Settings {
     pub database: Database,
     pub grpc: Grpc,
+    pub page: Page,
     pub access: Access,
     pub mail: Mail,
     pub templates: Templates,
@@ -46,6 +47,17 @@ pub struct Grpc {
     pub max_connections: u64,
     pub call_seconds: u64,
     pub drain_seconds: u64,
+}
+
+/// `[page]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Page {
+    pub listen: String,
+    pub max_connections: u64,
+    pub requests_per_minute: u32,
+    pub trusted_proxies: u64,
 }
 
 /// `[access]`
@@ -264,6 +276,8 @@ pub struct Site {
     pub activation_url: String,
     #[serde(default)]
     pub verification_url: String,
+    #[serde(default)]
+    pub continue_url: String,
     pub activation_days: Option<i64>,
     pub activation_codes: Option<bool>,
     #[serde(default)]

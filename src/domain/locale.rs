@@ -6,6 +6,11 @@ use super::Invalid;
 
 /// The longest tag, in bytes: RFC 5646 asks for room for 35.
 const MAX_BYTES: usize = 35;
+/// The scripts in use that run from right to left, and …
+const RIGHT_TO_LEFT_SCRIPTS: [&str; 8] = ["Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Syrc", "Thaa"];
+/// … the languages that are mostly written in one of them.
+const RIGHT_TO_LEFT_LANGUAGES: [&str; 11] =
+    ["ar", "ckb", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur", "yi"];
 
 /// A well-formed language tag in its canonical case, such as `de-AT` or `zh-Hant` (RFC 5646, 2.1.1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +68,17 @@ impl Locale {
                 Some(_) | None => Some(cut),
             }
         })
+    }
+
+    /// Whether its script, or else the one that its language is mostly written in, runs from right to left.
+    pub fn is_right_to_left(&self) -> bool {
+        // What follows a single letter has a meaning of its own.
+        let mut subtags = self.0.split('-').take_while(|subtag| subtag.len() > 1);
+        let language = subtags.next().unwrap_or_default();
+        match subtags.find(|subtag| subtag.len() == 4 && is_alphabetic(subtag)) {
+            Some(script) => RIGHT_TO_LEFT_SCRIPTS.contains(&script),
+            None => RIGHT_TO_LEFT_LANGUAGES.contains(&language),
+        }
     }
 }
 
@@ -201,6 +217,21 @@ mod tests {
         ] {
             let locale = Locale::parse(text).unwrap();
             assert_eq!(locale.fallbacks().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_tag_tells_which_way_it_is_written() {
+        for (text, right_to_left) in [
+            ("ar", true),
+            ("he-IL", true),
+            ("az-Arab-IR", true),
+            ("ar-Latn", false),
+            ("ur-PK-u-nu-latn", true),
+            ("en", false),
+            ("de-Latn-DE", false),
+        ] {
+            assert_eq!(Locale::parse(text).unwrap().is_right_to_left(), right_to_left, "{text}");
         }
     }
 }

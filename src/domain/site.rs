@@ -23,6 +23,8 @@ pub struct Site {
     pub activation_url: Option<String>,
     /// The page that mails link to which verify a further address, with `{key}` where the key goes.
     pub verification_url: Option<String>,
+    /// Where somebody goes on from the page that has activated.
+    pub continue_url: Option<String>,
     /// How many days its keys live.
     pub activation_days: policy::ActivationDays,
     /// How many digits the codes of its activation mails have, if they carry any.

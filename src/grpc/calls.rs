@@ -1,28 +1,22 @@
-//! Runs what a call asks for to its end, whether the caller waits for it or not.
+//! Runs what a call asks for, and says how it ended where there is no outcome.
 
 use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tonic::{Request, Status};
-use tracing::Instrument as _;
 
 use super::status;
 use crate::{
     domain::{email_policy::EmailPolicy, password_policy::PasswordPolicy, username_policy::UsernamePolicy},
-    operations::Vestibule,
+    operations::{Unfinished, Vestibule, Work},
     random::Random,
     sealing::Keyring,
 };
 
 /// The service, and the calls that it is working on.
-///
-/// A handler is dropped when its caller goes away; a database transaction dropped halfway would leave its
-/// connection in an unknown state. So the work is a task of its own, which the handler only waits for.
 #[derive(Clone)]
 pub struct Calls {
-    vestibule: Arc<Vestibule>,
-    tasks: TaskTracker,
+    work: Work,
 }
 
 /// When the caller stops listening, or is told that it took too long.
@@ -36,27 +30,33 @@ pub struct CallersDeadline(pub Option<Instant>);
 impl Calls {
     /// No calls yet.
     pub fn new(vestibule: Arc<Vestibule>) -> Self {
-        Self { vestibule, tasks: TaskTracker::new() }
+        Self { work: Work::new(vestibule) }
+    }
+
+    /// What the calls are worked on with, for whatever else asks for the same.
+    pub fn work(&self) -> &Work {
+        &self.work
     }
 
     /// What page tokens are sealed with.
     pub fn sealing(&self) -> (&Keyring, &dyn Random) {
-        (&self.vestibule.keyring, &*self.vestibule.random)
+        let vestibule = self.work.vestibule();
+        (&vestibule.keyring, &*vestibule.random)
     }
 
     /// What a new username must be beyond the standard.
     pub fn username_policy(&self) -> &UsernamePolicy {
-        &self.vestibule.usernames
+        &self.work.vestibule().usernames
     }
 
     /// What a new password must be beyond the standard.
     pub fn password_policy(&self) -> &PasswordPolicy {
-        &self.vestibule.passwords
+        &self.work.vestibule().passwords
     }
 
     /// What a new email address must be beyond its form.
     pub fn email_policy(&self) -> &EmailPolicy {
-        &self.vestibule.emails
+        &self.work.vestibule().emails
     }
 
     /// Runs `work` to its end, and waits for it until the deadline. What it has appended to the event log is numbered.
@@ -69,16 +69,7 @@ impl Calls {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let appended = Arc::clone(&self.vestibule.events_appended);
-        let work = |vestibule| {
-            let work = work(vestibule);
-            async move {
-                let outcome = work.await;
-                appended.notify_one();
-                outcome
-            }
-        };
-        self.read(deadline, work).await
+        self.work.run(deadline.map(|deadline| deadline.0), work).await.map_err(unfinished)
     }
 
     /// Runs `work`, which appends no event, to its end, and waits for it until the deadline.
@@ -91,28 +82,24 @@ impl Calls {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        if deadline.is_some_and(|Deadline(deadline)| deadline <= Instant::now()) {
-            return Err(status::deadline_exceeded());
-        }
-        let task = self.tasks.spawn(work(Arc::clone(&self.vestibule)).in_current_span());
-        let outcome = match deadline {
-            None => task.await,
-            Some(Deadline(deadline)) => {
-                tokio::time::timeout_at(deadline, task).await.map_err(|_| status::deadline_exceeded())?
-            }
-        };
-        outcome.map_err(|error| status::internal(&error))
+        self.work.read(deadline.map(|deadline| deadline.0), work).await.map_err(unfinished)
     }
 
     /// Runs what belongs to a call whose answer has begun; a drain waits for it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(work.in_current_span());
+        self.work.spawn(work);
     }
 
     /// Returns when nothing is being worked on any more.
     pub async fn wait(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.work.wait().await;
+    }
+}
+
+fn unfinished(unfinished: Unfinished) -> Status {
+    match unfinished {
+        Unfinished::DeadlinePassed => status::deadline_exceeded(),
+        Unfinished::Failed(error) => status::internal(&error),
     }
 }
 

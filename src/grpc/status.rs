@@ -254,6 +254,7 @@ fn template(error: &TemplateError) -> Status {
         | TemplateError::UnknownName { .. }
         | TemplateError::NoKey { .. }
         | TemplateError::NoCode { .. }
+        | TemplateError::NoForm { .. }
         | TemplateError::Incomplete { .. }
         | TemplateError::Stray { .. }
         | TemplateError::NoLocale { .. } => internal(error),

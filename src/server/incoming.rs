@@ -6,6 +6,7 @@
 use std::{
     convert::Infallible,
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -26,13 +27,14 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
 /// How long something has to be well before the next time is worth another line in the log.
 const CALM: Duration = Duration::from_mins(1);
-/// How long the preface is that every HTTP/2 connection begins with, in bytes.
+/// How long the preface is that every HTTP/2 connection begins with, in bytes. Of HTTP/1.1, no request that has a Host
+/// is shorter.
 const PREFACE: usize = 24;
 
 /// How long a peer may keep a connection waiting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// From being accepted until the whole preface of HTTP/2 is there.
+    /// From being accepted until so much is there as the preface of HTTP/2 has.
     pub preface: Duration,
     /// Without taking a byte of what is written to it.
     pub write: Duration,
@@ -41,7 +43,7 @@ pub(super) struct Patience {
 /// What ends connections from this side.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cuts {
-    /// Those that have not begun to speak HTTP/2: nothing of theirs is under way.
+    /// Those that have not begun to speak: nothing of theirs is under way.
     pub unopened: CancellationToken,
     /// All.
     pub all: CancellationToken,
@@ -171,6 +173,11 @@ impl Connection {
             cut: Box::pin(cuts.all.clone().cancelled_owned()),
             _place: place,
         }
+    }
+
+    /// Whom it leads to, unless that is gone.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.tcp.peer_addr().ok().map(|peer| peer.ip())
     }
 
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {

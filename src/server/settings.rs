@@ -65,6 +65,8 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("grpc.call_seconds", settings.grpc.call_seconds, 1..=3600),
         ("grpc.max_connections", settings.grpc.max_connections, 1..=1_000_000),
         ("grpc.drain_seconds", settings.grpc.drain_seconds, 0..=3600),
+        ("page.max_connections", settings.page.max_connections, 1..=1_000_000),
+        ("page.trusted_proxies", settings.page.trusted_proxies, 0..=16),
         ("passwords.queue_seconds", settings.passwords.queue_seconds, 0..=3600),
         ("events.retention_days", settings.events.retention_days, 0..=36_500),
         ("events.max_watches", settings.events.max_watches, 1..=100_000),
@@ -94,8 +96,9 @@ pub(super) fn anonymous(settings: &Settings) -> Anonymous {
 pub(super) fn max_connections(settings: &Settings) -> usize {
     let wanted = settings.grpc.max_connections;
     let database = FILES_OF_A_DATABASE_CONNECTION * (u64::from(settings.database.max_connections) + 1);
+    let page = if settings.page.listen.is_empty() { 0 } else { settings.page.max_connections };
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = files.saturating_sub(OWN_FILES + database).max(1);
+    let most = files.saturating_sub(OWN_FILES + database + page).max(1);
     if most < wanted {
         tracing::warn!(
             max_connections = most,

@@ -36,6 +36,9 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
                 return Err(wrong(key, &Invalid::new("must be an http or https URL with {key} in it")));
             }
         }
+        if !site.continue_url.is_empty() && !is_link(&site.continue_url) {
+            return Err(wrong("continue_url", &Invalid::new("must be an http or https URL")));
+        }
         let days = match site.activation_days {
             Some(days) => ActivationDays::new(days).map_err(|invalid| wrong("activation_days", &invalid))?,
             None => ActivationDays::new(settings.registration.activation_days)
@@ -55,6 +58,7 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
             })?,
             activation_url: Some(&site.activation_url).filter(|url| !url.is_empty()).cloned(),
             verification_url: Some(&site.verification_url).filter(|url| !url.is_empty()).cloned(),
+            continue_url: Some(&site.continue_url).filter(|url| !url.is_empty()).cloned(),
             activation_days: days,
             code_digits: has_codes.then_some(digits),
             registration_open: site.registration == config::SiteRegistration::Open,
@@ -68,7 +72,10 @@ pub(super) fn sites(settings: &Settings) -> Result<Sites, ConfigError> {
 /// Whether a link can carry a key: not in its host, where it would be resolved and logged.
 fn is_key_link(url: &str) -> bool {
     let sample = url.replace("{key}", "key");
-    sample != *url
-        && !url.split('/').take(3).any(|part| part.contains("{key}"))
-        && sample.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+    sample != *url && !url.split('/').take(3).any(|part| part.contains("{key}")) && is_link(&sample)
+}
+
+/// Whether it leads somewhere in the web.
+fn is_link(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
 }

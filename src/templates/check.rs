@@ -1,6 +1,6 @@
 //! Looks for what is wrong with templates before anybody is mailed.
 
-use minijinja::Value;
+use minijinja::{Environment, Value};
 
 use super::{
     MailContext, Problem, Sample, TemplateError, Templates,
@@ -11,11 +11,11 @@ use super::{
 use crate::domain::{Timestamp, locale::Locale, mail::MailKind, site::Site};
 
 impl Templates {
-    /// Everything that keeps a mail of the site from being made, or from carrying its key, in any locale.
+    /// Everything that keeps a mail or a page of the site from being made, or from being of use, in any locale.
     pub(super) fn check(&self, site: &Site) -> Vec<Problem> {
         let set = self.set(site);
         let sample = Sample::new(site, Timestamp::default());
-        let mut problems = Vec::new();
+        let mut problems = set.pages.check(site);
         for kind in MailKind::ALL {
             for locale in set.locales(kind) {
                 let mail = sample.context(site, kind, None);
@@ -78,7 +78,7 @@ impl Templates {
 /// What is wrong with one template.
 fn look_at(set: &TemplateSet, name: &Name, mail: &MailContext<'_>, sample: &Sample) -> Vec<TemplateError> {
     let context = offered(mail, name.part);
-    let unknown = unknown_names(set, name, &context);
+    let unknown = unknown_names(&set.environment, &name.to_string(), &context);
     if !unknown.is_empty() {
         return unknown;
     }
@@ -94,13 +94,17 @@ fn look_at(set: &TemplateSet, name: &Name, mail: &MailContext<'_>, sample: &Samp
 }
 
 /// Every name in a template that it is not offered, even where this time nothing comes by.
-fn unknown_names(set: &TemplateSet, name: &Name, context: &Value) -> Vec<TemplateError> {
-    let Ok(template) = set.environment.get_template(&name.to_string()) else { return Vec::new() };
-    let is_global = |name: &str| set.environment.globals().any(|(global, _)| global == name);
+pub(super) fn unknown_names(
+    environment: &Environment<'_>,
+    name: &str,
+    context: &Value,
+) -> Vec<TemplateError> {
+    let Ok(template) = environment.get_template(name) else { return Vec::new() };
+    let is_global = |name: &str| environment.globals().any(|(global, _)| global == name);
     let mut unknown: Vec<_> = template.undeclared_variables(true).into_iter().collect();
     unknown.retain(|path| !is_global(path) && !leads_somewhere(context, path));
     unknown.sort();
-    let error = |unknown| TemplateError::UnknownName { name: name.to_string(), unknown };
+    let error = |unknown| TemplateError::UnknownName { name: name.to_owned(), unknown };
     unknown.into_iter().map(error).collect()
 }
 

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Problem, TemplateError};
+use super::{
+    Problem, TemplateError,
+    page_files::{self, PageFile},
+};
 use crate::domain::{locale::Locale, mail::MailKind};
 
 /// The embedded templates, by their names.
@@ -118,7 +121,8 @@ impl fmt::Display for Name {
 
 impl Source {
     pub fn embedded() -> Self {
-        let files = EMBEDDED.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let files = EMBEDDED.into_iter().chain(page_files::EMBEDDED);
+        let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
         Self { setting: "the embedded templates".to_owned(), files: files.collect() }
     }
 
@@ -152,7 +156,7 @@ impl Source {
                     };
                     for (file, path) in inside {
                         let name = format!("{folder}/{file}");
-                        if Name::parse(&name).is_none() {
+                        if Name::parse(&name).is_none() && PageFile::parse(&name).is_none() {
                             strays.push(stray(name));
                             continue;
                         }
@@ -186,9 +190,13 @@ fn nearest(file: &str) -> Option<String> {
     if let Some(name) = Name::parse_in_any_case(file) {
         return Some(name.to_string());
     }
+    if let Some(name) = PageFile::parse_in_any_case(file) {
+        return Some(name.to_string());
+    }
     MailKind::ALL
         .into_iter()
         .flat_map(|kind| Part::ALL.map(|part| Name::new(kind, part, None).to_string()))
+        .chain(PageFile::all().map(|file| file.to_string()))
         .map(|name| (strsim::levenshtein(file, &name), name))
         .filter(|(slips, _)| *slips <= SLIPS)
         .min()
@@ -233,7 +241,7 @@ mod tests {
     #[test]
     fn every_kind_has_every_part_in_both_embedded_languages() {
         let embedded = Source::embedded().files;
-        assert_eq!(embedded.len(), EMBEDDED.len());
+        assert_eq!(embedded.len(), EMBEDDED.len() + page_files::EMBEDDED.len());
         for kind in MailKind::ALL {
             for part in Part::ALL {
                 for locale in [None, Some(Locale::parse("de").unwrap())] {

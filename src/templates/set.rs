@@ -7,16 +7,18 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use super::{
     Problem, TemplateError,
     files::{Name, Part, Source},
+    pages::PageSet,
 };
 use crate::domain::{locale::Locale, mail::MailKind, site::Site};
 
 /// How many steps a template may take; a loop without end is a broken template, not a stuck server.
 const FUEL: u64 = 100_000;
 
-/// The templates that mails are made of, compiled.
+/// The templates that mails are made of, and those of pages, compiled.
 #[derive(Debug)]
 pub(super) struct TemplateSet {
     pub environment: Environment<'static>,
+    pub pages: PageSet,
     /// Where each template stands, by its name: the setting that names its folder.
     origins: BTreeMap<String, String>,
 }
@@ -42,7 +44,8 @@ impl TemplateSet {
             if name.rsplit('.').next() == Some("html") { AutoEscape::Html } else { AutoEscape::None }
         });
         environment.set_fuel(Some(FUEL));
-        let mut set = Self { environment, origins: BTreeMap::new() };
+        let pages = PageSet::new(layers, problems);
+        let mut set = Self { environment, pages, origins: BTreeMap::new() };
         let names: Vec<_> = found.keys().filter_map(|name| Name::parse(name)).collect();
         for name in names {
             let Some((level, source, text)) = found.get(name.to_string().as_str()) else { continue };

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use tonic::Code;
 use vestibule::grpc::proto::ActivationKeyState;
 
 use super::{BAD_SETTINGS, code, run, stderr};
 use crate::support::{
+    http,
     process::{FREE_PORTS, Process, vestibule},
     server::{Client, refused},
 };
@@ -14,10 +16,13 @@ use crate::support::{
 #[test]
 fn nobody_elsewhere_can_be_served_by_accident() {
     let folder = tempfile::tempdir().unwrap();
-    for address in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0"] {
-        let output = run(folder.path(), &["dev", "--listen", address], &[]);
-        assert_eq!(code(&output), BAD_SETTINGS);
-        assert_eq!(stderr(&output), format!("vestibule: --listen must be on this machine, not {address}\n"));
+    for flag in ["--listen", "--page"] {
+        for address in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0"] {
+            let output = run(folder.path(), &["dev", flag, address], &[]);
+            assert_eq!(code(&output), BAD_SETTINGS);
+            let said = format!("vestibule: {flag} must be on this machine, not {address}\n");
+            assert_eq!(stderr(&output), said);
+        }
     }
     assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing was made");
     let environment = [
@@ -38,12 +43,45 @@ async fn a_mail_is_shown_with_the_command_that_activates() {
     let client = Client::connect(server.address).await;
     client.register_by_mail("alice", "alice@example.com").await;
     server.wait_for("To: alice@example.com");
-    server.wait_for("with this activation key:");
-    server.wait_for("");
-    let key = server.wait_for("");
+    let link = server.wait_for("/activate/");
+    let key = link.rsplit('/').next().unwrap().to_owned();
     let command = server.wait_for("grpcurl");
     assert!(command.contains(&key) && command.contains(&server.address.to_string()), "{command}");
     assert_eq!(client.use_key(&key).await.unwrap().username, "alice");
+}
+
+#[tokio::test]
+async fn the_link_of_a_mail_leads_to_a_page_whose_button_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), &[]);
+    let client = Client::connect(server.address).await;
+    let alice = client.register_by_mail("alice", "alice@example.com").await;
+    let link = server.wait_for("http://");
+    assert_eq!(follow(&link, "GET").await, "Activate your account");
+    assert_eq!(follow(&link, "POST").await, "Your account is active");
+    client.add(&alice.id, "second@example.com").await.unwrap();
+    let link = server.wait_for("http://");
+    assert_eq!(follow(&link, "POST").await, "Your email address is confirmed");
+}
+
+/// The heading of the page that a link leads to.
+async fn follow(link: &str, method: &str) -> String {
+    let (host, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let answer = http::ask(host.parse().unwrap(), method, &format!("/{path}"), &[]).await;
+    answer.body.split("<h1>").nth(1).unwrap().split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_site_that_has_a_page_elsewhere_gets_none_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = r#"[{id="own", name="Own", domain="own.example", activation_url="https://own.example/a/{key}", verification_url="https://own.example/v/{key}"}]"#;
+    let mut command = vestibule(folder.path());
+    let mut server = Process::start(command.arg("dev").args(FREE_PORTS).env("VESTIBULE__SITES", own));
+    let client = Client::connect(server.address).await;
+    client.register_by_mail("alice", "alice@example.com").await;
+    assert!(server.wait_for("http").starts_with("https://own.example/a/"));
+    let (_, printed) = server.stop(Signal::SIGTERM);
+    assert!(!printed.contains("page open"), "{printed}");
 }
 
 #[tokio::test]

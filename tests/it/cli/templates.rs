@@ -84,7 +84,7 @@ fn a_check_of_what_is_right_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["templates", "check"], &[]);
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
-    assert_eq!(stdout(&output), "Every mail of every site can be made.\n");
+    assert_eq!(stdout(&output), "Every mail and every page of every site can be made.\n");
     assert_eq!(names(folder.path()), [""; 0], "nothing was made");
 }
 

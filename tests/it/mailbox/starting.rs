@@ -30,7 +30,8 @@ fn a_port_that_is_taken_is_said_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = run(folder.path(), &["dev", "--listen", "127.0.0.1:0", "--mailbox", &address], &[]);
+    let free = ["--listen", "127.0.0.1:0", "--page", "127.0.0.1:0"];
+    let output = run(folder.path(), &[&["dev", "--mailbox", &address], &free[..]].concat(), &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let line = format!("vestibule: can't show mails on {address}; --mailbox names another address: ");
@@ -50,8 +51,10 @@ async fn the_terminal_names_the_mailbox_and_shows_mails_as_well() {
 #[tokio::test]
 async fn a_mailbox_can_listen_on_the_other_loopback_address() {
     let folder = tempfile::tempdir().unwrap();
-    let (_process, mailbox) =
-        super::start(folder.path(), &["--listen", "127.0.0.1:0", "--mailbox", "[::1]:0"]);
+    let (_process, mailbox) = super::start(
+        folder.path(),
+        &["--listen", "127.0.0.1:0", "--page", "127.0.0.1:0", "--mailbox", "[::1]:0"],
+    );
     assert!(mailbox.is_ipv6());
     assert_eq!(http::ask(mailbox, "GET", "/", &[]).await.status, 200);
 }

@@ -59,6 +59,17 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer, hyper::Error> {
+        self.send(method, path, headers, String::new()).await
+    }
+
+    /// Asks with a body.
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answer, hyper::Error> {
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == HOST.as_str()) {
             request = request.header(HOST, self.address.to_string());
@@ -66,7 +77,7 @@ impl Connection {
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
-        let (head, body) = self.sender.send_request(request.body(String::new()).unwrap()).await?.into_parts();
+        let (head, body) = self.sender.send_request(request.body(body).unwrap()).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })

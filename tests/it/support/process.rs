@@ -15,7 +15,8 @@ use nix::sys::signal::Signal;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What lets many development servers run side by side.
-pub const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--mailbox", "127.0.0.1:0"];
+pub const FREE_PORTS: [&str; 6] =
+    ["--listen", "127.0.0.1:0", "--mailbox", "127.0.0.1:0", "--page", "127.0.0.1:0"];
 
 /// A command of the built program, in `folder`, without any setting of the environment.
 pub fn vestibule(folder: &Path) -> Command {

@@ -66,6 +66,7 @@ pub enum Database {
 pub struct TestServer {
     pub clock: Arc<ManualClock>,
     pub address: std::net::SocketAddr,
+    pub page: Option<std::net::SocketAddr>,
     folder: TempDir,
     server: Server,
 }
@@ -101,7 +102,7 @@ impl TestServer {
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
         let outside = Outside { clock: clock.clone(), random: Arc::new(SystemRandom), sender };
         let server = Server::start(&settings, outside).await.unwrap();
-        Self { clock, address: server.address, folder, server }
+        Self { clock, address: server.address, page: server.page, folder, server }
     }
 
     /// A connection to the server.

@@ -11,7 +11,7 @@ use super::{
 /// How many lines a file may have, its tests aside.
 const MAX_LINES: usize = 400;
 /// What an operation file may hold that is no call: what several of them share, or a command alone does.
-const SHARED_OPERATIONS: [&str; 10] = [
+const SHARED_OPERATIONS: [&str; 11] = [
     "batches",
     "check_clock",
     "email_warnings",
@@ -22,6 +22,7 @@ const SHARED_OPERATIONS: [&str; 10] = [
     "once",
     "remind",
     "renew_event_log",
+    "work",
 ];
 /// The rules of the service, by the numbers that tests carry.
 const RULES: [(char, &[u32]); 3] = [
