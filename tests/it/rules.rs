@@ -58,6 +58,7 @@ on_each_store! {
         of_fifty_wrong_codes_at_once_five_are_compared,
         a_code_is_nothing_without_the_keyring_that_it_was_hashed_with,
         x23_mails_to_an_address_cost_hashes_whether_anybody_claims_it_or_not,
+        the_servers_forget_codes_and_guesses_whose_time_is_over,
     ]
     errors: [
         every_wrong_field_is_named_at_once,

@@ -383,3 +383,19 @@ pub async fn x23_mails_to_an_address_cost_hashes_whether_anybody_claims_it_or_no
     let refused: Vec<_> = refused.collect();
     assert!(!refused.is_empty() && refused.iter().all(|reason| reason == "OVERLOADED"), "{refused:?}");
 }
+
+pub async fn the_servers_forget_codes_and_guesses_whose_time_is_over(store: Store) {
+    let (server, client) = start(&store, WITH_CODES).await;
+    register(&server, &client, "alice").await;
+    rejected(use_code(&client, "nobody@example.com", "00000000").await);
+    let now = store.at(server.clock.now());
+    for table in ["activation_codes", "activation_code_guesses"] {
+        assert_eq!(store.count(table).await, 1);
+        store.execute(format!("UPDATE {table} SET expire_time = {now}")).await;
+    }
+    // A server that starts begins with it.
+    let _other = start(&store, "").await;
+    for table in ["activation_codes", "activation_code_guesses"] {
+        wait_for_rows(&store, table, 0).await;
+    }
+}
