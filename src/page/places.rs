@@ -64,10 +64,12 @@ impl Places {
 
 impl Place {
     fn of(site: &Site) -> Option<Self> {
-        let url: Uri = site.activation_url.as_ref()?.strip_suffix(ENDING)?.parse().ok()?;
+        let start = site.activation_url.as_ref()?.strip_suffix(ENDING)?;
+        let url: Uri = start.parse().ok()?;
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
         let secure = url.scheme_str() == Some("https");
-        let base = url.path().trim_end_matches('/');
+        // As it is written: a Uri without a path has one all the same.
+        let base = start.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
         // Such a path means the same however it is written and read.
         let plain = |segment: &str| {
             !segment.is_empty()
@@ -75,13 +77,13 @@ impl Place {
                 && segment != ".."
                 && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
         };
-        if url.query().is_some() || !base.split('/').skip(1).all(plain) {
+        if !base.split('/').skip(1).all(plain) {
             return None;
         }
         Some(Self {
             site: site.id.clone(),
             secure,
-            base: base.to_owned(),
+            base,
             host: authority.host().to_ascii_lowercase(),
             port: authority.port_u16().unwrap_or(default_port(secure)),
         })
