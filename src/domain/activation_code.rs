@@ -14,7 +14,7 @@ pub const LIFETIME: Duration = Duration::minutes(15);
 pub const MAX_TRIES: u32 = 5;
 /// With how many codes of one address a guess is compared, those of the newest mails.
 pub const MAX_COMPARED: u32 = 20;
-/// How many guesses at one address are compared with anything within [`GUESS_WINDOW`].
+/// How many guesses at one address are compared with anything within an hour.
 pub const MAX_GUESSES: u32 = 100;
 /// What [`MAX_GUESSES`] holds for, from the first of them on.
 const GUESS_WINDOW: Duration = Duration::hours(1);

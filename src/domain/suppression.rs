@@ -37,7 +37,7 @@ pub struct Suppression {
 }
 
 impl BounceReason {
-    /// Accepts at most [`MAX_REASON_CHARS`] characters in one line, perhaps none, and masks what looks like a key.
+    /// Accepts at most `MAX_REASON_CHARS` characters in one line, perhaps none, and masks what looks like a key.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = || {
             Invalid::new(format!(
