@@ -7,6 +7,8 @@ use super::{PostgresRepository, storage_error};
 use crate::repository::StorageError;
 
 const CHANNEL: &str = "vestibule_mail";
+/// What the session calls itself, as it is none of those that acts use.
+const APPLICATION_NAME: &str = "vestibule bell";
 
 impl PostgresRepository {
     /// Rings for whoever listens.
@@ -21,7 +23,8 @@ impl PostgresRepository {
 
     /// Listens over a session of its own.
     pub(super) async fn listen(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
-        let session = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.pool.options().clone());
+        let options = self.pool.options().clone().application_name(APPLICATION_NAME);
+        let session = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&session).await.map_err(storage_error)?;
         listener.listen(CHANNEL).await.map_err(storage_error)?;
         // Whatever was queued while nobody listened.

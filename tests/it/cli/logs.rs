@@ -46,7 +46,7 @@ pub async fn no_log_tells_a_secret(store: Store) {
         Code::InvalidArgument,
         "PASSWORD_REJECTED",
     );
-    process.wait_for("mail failed for now");
+    process.wait_for("mail not sent, as the mail server fails");
     for (key, password) in [(&keys[0], Some(SECOND_PASSWORD)), (&keys[1], None)] {
         let request = ActivateRequest {
             activation_key: key.clone(),

@@ -43,6 +43,8 @@ type Meddlers = Arc<Mutex<Vec<mpsc::UnboundedSender<oneshot::Sender<()>>>>>;
 /// BEGIN in the simple protocol, and how long its answer is.
 const BEGIN: &[u8] = b"Q\0\0\0\x0aBEGIN\0";
 const BEGUN: usize = 17;
+/// What the session that listens calls itself when it begins.
+const BELL: &[u8] = b"vestibule bell";
 
 impl Proxy {
     /// A way to the database of `url`.
@@ -128,12 +130,15 @@ async fn carry(
     // To somebody who is not there the way is as good as closed.
     let Ok(mut far) = TcpStream::connect(&target).await else { return };
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    // The session that listens makes no calls, so that nothing of theirs can be left in it.
+    let mut is_bell = false;
     let (mut lost, mut hidden) = (false, None);
     loop {
         tokio::select! {
             read = near.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { break };
                 lost |= *way.borrow() == Way::Silent;
+                is_bell |= asked[..length].windows(BELL.len()).any(|bytes| bytes == BELL);
                 if !lost && far.write_all(&asked[..length]).await.is_err() {
                     break;
                 }
@@ -156,6 +161,10 @@ async fn carry(
                 }
             }
             Some(done) = meddled.recv() => {
+                if is_bell {
+                    done.send(()).unwrap();
+                    continue;
+                }
                 hidden = Some(done);
                 far.write_all(BEGIN).await.unwrap();
             }
