@@ -28,10 +28,13 @@ use self::{limiter::Limiter, places::Places, shown::Shown};
 use crate::{
     domain::site::{SiteId, Sites},
     operations::Work,
-    templates::{Page, Trouble},
+    templates::Trouble,
 };
 
 pub use client::Peer;
+
+/// What the paths of a site's pages end with.
+const PATHS: [&str; 3] = [activate::PATH, verify::PATH, resend::PATH];
 
 /// What answers requests.
 pub type Routes = Router;
@@ -74,14 +77,13 @@ pub fn routes(work: Work, settings: PageSettings) -> Routes {
     let mut router = Router::new();
     for base in places.bases() {
         router = router
-            .route(&format!("{base}/activate/{{key}}"), get(activate::show).post(activate::press))
-            .route(&format!("{base}/verify/{{key}}"), get(verify::show).post(verify::press))
+            .route(&format!("{base}{}", activate::PATH), get(activate::show).post(activate::press))
+            .route(&format!("{base}{}", verify::PATH), get(verify::show).post(verify::press))
             .route(&format!("{base}{}", resend::PATH), get(resend::show).post(resend::send));
     }
     let page = Arc::new(ActivationPage { work, places, limiter, settings });
     router
-        .fallback(async || Shown::from(Page::Trouble(Trouble::NotFound)))
-        .method_not_allowed_fallback(async || Shown::from(Page::Trouble(Trouble::Method)))
+        .method_not_allowed_fallback(async || Shown::from(Trouble::Method))
         .layer(middleware::from_fn_with_state(Arc::clone(&page), front::guard))
         .with_state(page)
 }

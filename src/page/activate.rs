@@ -12,6 +12,9 @@ use crate::{
     templates::{Page, Refusal},
 };
 
+/// Where the page is.
+pub const PATH: &str = "/activate/{key}";
+
 /// The last part of a path; what can't be read is no key, and treated as any other that is none (X11).
 pub type KeyPath = Result<Path<SecretString>, PathRejection>;
 

@@ -39,11 +39,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub async fn guard(State(page): State<Arc<ActivationPage>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let reference = random::uuid_v4(&*page.work.vestibule().random).to_string();
-    let route = request.extensions().get().map_or("other", |path: &MatchedPath| path.as_str());
+    let matched: Option<MatchedPath> = request.extensions().get().cloned();
+    let route = matched.as_ref().map_or("other", MatchedPath::as_str);
     let span = tracing::info_span!("page", id = reference, method = %request.method(), route);
     async {
         let mut answer = match page.places.find(&request) {
-            Some(place) => pass(&page, place, request, next, &reference).await,
+            Some(place) => pass(&page, place, route, request, next, &reference).await,
             None => answer::misdirected(),
         };
         answer::harden(&mut answer);
@@ -58,13 +59,15 @@ pub async fn guard(State(page): State<Arc<ActivationPage>>, request: Request, ne
 async fn pass(
     page: &ActivationPage,
     place: &Place,
+    route: &str,
     request: Request,
     next: Next,
     reference: &str,
 ) -> Response {
     let headers = request.headers().clone();
     let mut said = match admit(page, request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) if place.has(route) => next.run(request).await,
+        Ok(_) => Shown::from(Trouble::NotFound).into_response(),
         Err(refusal) => refusal,
     };
     let Some(shown) = said.extensions_mut().remove::<Shown>() else { return said };

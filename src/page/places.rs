@@ -8,10 +8,8 @@ use axum::{
     http::{Uri, header::HOST, uri::Authority},
 };
 
+use super::{PATHS, activate};
 use crate::domain::site::{Site, SiteId, Sites};
-
-/// What the link of a site ends with whose page is here.
-const ENDING: &str = "/activate/{key}";
 
 /// Where the pages of every site are.
 #[derive(Debug)]
@@ -63,8 +61,13 @@ impl Places {
 }
 
 impl Place {
+    /// Whether a page of its own is where a request was routed, and not one of another host's.
+    pub fn has(&self, route: &str) -> bool {
+        route.strip_prefix(&self.base).is_some_and(|path| PATHS.contains(&path))
+    }
+
     fn of(site: &Site) -> Option<Self> {
-        let start = site.activation_url.as_ref()?.strip_suffix(ENDING)?;
+        let start = site.activation_url.as_ref()?.strip_suffix(activate::PATH)?;
         let url: Uri = start.parse().ok()?;
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
         let secure = url.scheme_str() == Some("https");

@@ -17,6 +17,9 @@ use crate::{
     templates::{Page, Refusal},
 };
 
+/// Where the page is.
+pub const PATH: &str = "/verify/{key}";
+
 /// Shows the button, whatever the key.
 pub async fn show() -> Shown {
     Page::Verify.into()

@@ -69,9 +69,11 @@ async fn each_site_is_where_its_link_leads() {
             ("/account/", 404),
             ("/resend/", 404),
             ("/accounts/resend", 404),
+            ("/resend", 404),
         ] {
             assert_eq!(site.ask_with("GET", path, &[FORUM]).await.status, status, "{path}");
         }
+        assert_eq!(site.ask("GET", "/account/resend").await.status, 404, "that is the forum's");
     })
     .await;
 }
