@@ -239,7 +239,7 @@ async fn mixed(store: &str, url: Option<&str>, calls: usize) {
         let committed = paced(&channel, &format!("mixed{index}x"), calls).await;
         let others: Vec<_> =
             committed.iter().filter(|(email, _)| !email.contains("0@") && !email.contains("1@")).collect();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let mut times = loop {
             let taken = sink.taken();
             if others.iter().all(|(email, _)| taken.contains_key(*email)) {

@@ -308,7 +308,7 @@ mod tests {
             create_time: Timestamp::from_timestamp(1_700_000_000, 0).unwrap(),
             text: &text,
         };
-        let sender = SmtpSender::new(&url.as_str().into(), Duration::from_mins(1)).unwrap();
+        let sender = SmtpSender::new(&url.as_str().into(), Duration::from_mins(1), None).unwrap();
         sender.signed_by(Some(Arc::new(signer))).send(&mail).await.unwrap();
         sink.join().unwrap()
     }

@@ -1,6 +1,7 @@
 //! The store on SQLite, and what its parts share: the rows, the errors.
 
 mod activation_codes;
+mod bell;
 mod devices;
 mod email_addresses;
 mod event_log;

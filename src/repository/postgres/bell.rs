@@ -8,7 +8,7 @@ use crate::repository::StorageError;
 
 const CHANNEL: &str = "vestibule_mail";
 /// What the session calls itself, as it is none of those that acts use.
-const APPLICATION_NAME: &str = "vestibule bell";
+const APPLICATION_NAME: &str = "vestibule-bell";
 
 impl PostgresRepository {
     /// Rings for whoever listens.

@@ -99,13 +99,12 @@ impl Outbox for SqliteRepository {
         Ok(ids)
     }
 
-    // One process serves an SQLite file; what commands queue beside it is found within a second.
     async fn ring_mail_bell(&self) -> Result<(), StorageError> {
-        Ok(())
+        self.notify().await
     }
 
-    async fn hear_mail_bell(&self, _heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
-        std::future::pending().await
+    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
+        self.listen(heard).await
     }
 }
 

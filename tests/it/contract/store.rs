@@ -44,7 +44,7 @@ const REGISTRATION_TABLES: [&str; 6] =
 const OTHER_TABLES: [&str; 3] = ["requests", "mail_counts", "suppressions"];
 
 /// Far longer than any case takes: what waits for something that never comes fails then.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A fresh, migrated store; what a [`Repository`] can do can be done to it directly.
 #[derive(Clone)]

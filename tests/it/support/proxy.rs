@@ -44,7 +44,7 @@ type Meddlers = Arc<Mutex<Vec<mpsc::UnboundedSender<oneshot::Sender<()>>>>>;
 const BEGIN: &[u8] = b"Q\0\0\0\x0aBEGIN\0";
 const BEGUN: usize = 17;
 /// What the session that listens calls itself when it begins.
-const BELL: &[u8] = b"vestibule bell";
+const BELL: &[u8] = b"vestibule-bell";
 
 impl Proxy {
     /// A way to the database of `url`.
