@@ -175,8 +175,8 @@ fn the_stores_are_twins() {
         "src/repository/sqlite/outbox.rs",
         |text| {
             text.replace("fn claim_mails", "fn x")
-                .replace("fn settle_mail", "fn claim_mails")
-                .replace("fn x", "fn settle_mail")
+                .replace("fn settle_mails", "fn claim_mails")
+                .replace("fn x", "fn settle_mails")
         },
         "another order",
     );
