@@ -20,6 +20,7 @@ pub mod repository;
 pub mod operations;
 
 pub mod grpc;
+pub mod ops;
 pub mod page;
 pub mod workers;
 

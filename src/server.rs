@@ -4,6 +4,7 @@ mod dkim;
 mod http1;
 mod incoming;
 mod mails;
+mod ops;
 mod page;
 mod settings;
 mod sites;
@@ -27,6 +28,7 @@ use crate::{
     grpc::{self, Calls, Health, Watches, front::FrontDoor},
     mail::MailSender,
     metrics::Metrics,
+    ops::Told,
     random::{Random, SystemRandom},
     repository::Repository,
     workers::{
@@ -85,6 +87,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where the activation page is, if it is on.
     pub page: Option<SocketAddr>,
+    /// Where the operator's port is, if it is on.
+    pub ops: Option<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -157,6 +161,8 @@ impl Server {
         let cuts = Cuts { unopened: stop.clone(), all: CancellationToken::new() };
         let page = page.map(|page| page::open(settings, calls.work(), page, cuts.clone())).transpose()?;
         let page_address = page.as_ref().map(|page| page.address);
+        let ops = ops::open(settings, Told { metrics, serving: health.watch() }, cuts.clone()).await?;
+        let ops_address = ops.as_ref().map(|ops| ops.address);
         let workers = Workers::default();
         workers.spawn("mail_outbox", move |stop| outbox.clone().run(stop));
         let (told, bell) = (Arc::clone(&vestibule.repository), Arc::clone(&vestibule.mail_bell));
@@ -194,11 +200,11 @@ impl Server {
         let serving = async move {
             let serving = async {
                 let served = serving.await;
-                // The page does not outlive what it belongs to.
+                // The other ports do not outlive what they belong to.
                 ended.cancel();
                 served
             };
-            tokio::join!(serving, page::serve(page, ended.clone())).0
+            tokio::join!(serving, page::serve(page, ended.clone()), ops::serve(ops, ended.clone())).0
         };
         let repository = Arc::clone(&vestibule.repository);
         let drain = Duration::from_secs(settings.grpc.drain_seconds);
@@ -215,7 +221,7 @@ impl Server {
             }
             Running { serving, calls, workers, health, repository, cuts }.drain(drain).await
         });
-        Ok(Self { address, page: page_address, stop, task })
+        Ok(Self { address, page: page_address, ops: ops_address, stop, task })
     }
 
     /// Drains, and returns when the server has stopped.

@@ -13,6 +13,7 @@ pub struct Settings {
     pub database: Database,
     pub grpc: Grpc,
     pub page: Page,
+    pub ops: Ops,
     pub access: Access,
     pub mail: Mail,
     pub templates: Templates,
@@ -58,6 +59,14 @@ pub struct Page {
     pub max_connections: u64,
     pub requests_per_minute: u32,
     pub trusted_proxies: u64,
+}
+
+/// `[ops]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml documents every setting, once")]
+pub struct Ops {
+    pub listen: String,
 }
 
 /// `[access]`

@@ -2,6 +2,7 @@
 
 use std::{iter, net::SocketAddr, time::Duration};
 
+use tokio::sync::watch;
 use tonic_health::{
     ServingStatus,
     pb::{
@@ -19,12 +20,13 @@ pub const LIVENESS: &str = "liveness";
 #[derive(Debug, Clone)]
 pub struct Health {
     reporter: HealthReporter,
+    serving: watch::Sender<bool>,
 }
 
 impl Health {
     /// Live, and not yet serving.
     pub async fn new() -> Self {
-        let health = Self { reporter: HealthReporter::new() };
+        let health = Self { reporter: HealthReporter::new(), serving: watch::Sender::new(false) };
         health.set_serving(false).await;
         health.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
         health
@@ -36,6 +38,12 @@ impl Health {
         for name in iter::once("").chain(SERVICES) {
             self.reporter.set_service_status(name, status).await;
         }
+        self.serving.send_replace(serving);
+    }
+
+    /// Tells whether calls can be answered, now and whenever that changes.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.serving.subscribe()
     }
 
     pub(super) fn service(&self) -> HealthServer<HealthService> {

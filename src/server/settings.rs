@@ -98,7 +98,8 @@ pub(super) fn max_connections(settings: &Settings) -> usize {
     let database = FILES_OF_A_DATABASE_CONNECTION * (u64::from(settings.database.max_connections) + 1);
     let page = if settings.page.listen.is_empty() { 0 } else { settings.page.max_connections };
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = files.saturating_sub(OWN_FILES + database + page).max(1);
+    let mail = settings.mail.concurrency;
+    let most = files.saturating_sub(OWN_FILES + database + page + mail).max(1);
     if most < wanted {
         tracing::warn!(
             max_connections = most,

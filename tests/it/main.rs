@@ -26,6 +26,7 @@ mod journeys;
 mod mailbox;
 mod million;
 mod model;
+mod ops;
 mod page;
 mod races;
 mod rules;

@@ -105,6 +105,11 @@ impl TestServer {
         Self { clock, address: server.address, page: server.page, folder, server }
     }
 
+    /// Where the operator's port is.
+    pub fn ops(&self) -> Option<std::net::SocketAddr> {
+        self.server.ops
+    }
+
     /// A connection to the server.
     pub async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
