@@ -4,13 +4,20 @@
 //! machine's memory, and every other call would wait behind it.
 
 mod stored;
+mod threads;
 
 use std::{hint, sync::Arc, thread, time::Duration};
 
 use argon2::{Algorithm, Argon2, PasswordHasher as _, Version};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 
-use self::stored::{SALT_BYTES, StoredHash};
+use self::{
+    stored::{SALT_BYTES, StoredHash},
+    threads::Threads,
+};
 use crate::{
     domain::{
         activation_code::{ActivationCode, CodeHash},
@@ -23,6 +30,7 @@ use crate::{
 /// Hashes passwords, a bounded number at a time.
 pub struct PasswordHasher {
     slots: Arc<Semaphore>,
+    threads: Threads,
     queue: Duration,
     random: Arc<dyn Random>,
 }
@@ -50,7 +58,7 @@ impl PasswordHasher {
     /// A hasher with as many slots as cores, which a password waits for at most `queue`.
     pub fn new(queue: Duration, random: Arc<dyn Random>) -> Self {
         let slots = thread::available_parallelism().map_or(1, usize::from);
-        Self { slots: Arc::new(Semaphore::new(slots)), queue, random }
+        Self { slots: Arc::new(Semaphore::new(slots)), threads: Threads::start(slots), queue, random }
     }
 
     /// The password's argon2id hash, as a PHC string.
@@ -111,12 +119,13 @@ impl PasswordHasher {
     ) -> Result<T, Overloaded> {
         let slot = Arc::clone(&self.slots).acquire_owned();
         let slot = timeout(self.queue, slot).await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
-        let work = tokio::task::spawn_blocking(move || {
+        let (done, outcome) = oneshot::channel();
+        self.threads.run(Box::new(move || {
             // The slot is held until the work is done, even when nobody waits for it any more.
             let _slot = slot;
-            work()
-        });
-        Ok(work.await.expect("hashing ends"))
+            let _ = done.send(work());
+        }));
+        Ok(outcome.await.expect("hashing ends"))
     }
 }
 

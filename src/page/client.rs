@@ -13,9 +13,10 @@ pub struct Peer(pub IpAddr);
 /// The address of whoever asks, by the `proxies` last entries of X-Forwarded-For: each proxy that is believed has added
 /// the address that it was asked from. Without proxies the header is what anybody may write, and is not read.
 pub fn find_client(peer: IpAddr, headers: &HeaderMap, proxies: usize) -> IpAddr {
-    let lines = headers.get_all(FORWARDED_FOR).iter();
-    let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
-    let entries: Vec<_> = entries.map(str::trim).collect();
+    // Whatever bytes somebody has put in front, what a proxy has added is read.
+    let lines: Vec<_> =
+        headers.get_all(FORWARDED_FOR).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let entries: Vec<_> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
     // Fewer entries than proxies have all been added by them, and the first of them is the farthest.
     let trusted = entries.len().saturating_sub(proxies);
     let entry = (proxies > 0).then(|| entries.get(trusted)).flatten();
@@ -49,6 +50,13 @@ mod tests {
             headers.append(name, value);
         }
         find_client([192, 0, 2, 9].into(), &headers, proxies).to_string()
+    }
+
+    #[test]
+    fn no_byte_in_front_hides_what_a_proxy_has_added() {
+        let mut headers = HeaderMap::new();
+        headers.append(FORWARDED_FOR, HeaderValue::from_bytes(b"\xff, 198.51.100.2").unwrap());
+        assert_eq!(find_client([192, 0, 2, 9].into(), &headers, 1).to_string(), "198.51.100.2");
     }
 
     #[test]

@@ -47,6 +47,8 @@ const LEASE: TimeDelta = TimeDelta::seconds(30);
 const RENEWAL: Duration = Duration::from_secs(10);
 /// The longest that a mail of a slow domain is put off.
 const PUT_OFF_MILLIS: i64 = 15_000;
+/// How long ago a mail server may have answered that is busy with mails, to be taken for one that works.
+const RECENT: Duration = Duration::from_secs(5);
 /// How long a connection to a mail server that nobody uses is kept.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 
@@ -86,6 +88,8 @@ struct Loop {
     claiming: Option<task::Id>,
     renewing: Option<task::Id>,
     tidying: Option<task::Id>,
+    /// When the mail server last took part in a mail.
+    last_answer: Option<Instant>,
     /// Whether the last look failed: it is told once for each outage, not once a second.
     is_failing: bool,
 }
@@ -103,6 +107,7 @@ impl MailOutbox {
             claiming: None,
             renewing: None,
             tidying: None,
+            last_answer: None,
             is_failing: false,
         };
         let (mut poll, mut renewal) = (interval(POLL), interval(RENEWAL));
@@ -247,10 +252,19 @@ impl Loop {
         match verdict {
             Verdict::NotAsked => {}
             Verdict::Answered => {
+                self.last_answer = Some(Instant::now());
+                self.hand.answered();
                 self.is_hungry |= self.breaker.is_open();
                 if self.breaker.answered() {
                     self.outbox.metrics.breaker_open.set(0);
+                    self.hand.forget_places();
                     tracing::info!("the mail server answers again");
+                }
+            }
+            // It serves others at this moment: it takes no more of them.
+            Verdict::Failed if self.is_serving() => {
+                if self.hand.shrink() {
+                    tracing::debug!("the mail server takes fewer mails at the same time");
                 }
             }
             Verdict::Failed => {
@@ -264,6 +278,12 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Whether the mail server is busy with other mails, and has answered some just now.
+    fn is_serving(&self) -> bool {
+        let answered = self.last_answer.is_some_and(|answer| answer.elapsed() < RECENT);
+        answered && self.hand.sending() > 0 && !self.breaker.is_open()
     }
 
     /// What is done once in a while.

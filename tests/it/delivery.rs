@@ -24,6 +24,8 @@ on_each_store! {
     ]
     domains: [
         a_domain_whose_mails_take_long_holds_up_no_other,
+        recipients_whom_the_server_chokes_on_stop_nobody_elses_mail,
+        a_server_that_takes_few_connections_is_none_that_fails,
     ]
     killing: [
         a_server_that_is_killed_before_it_has_recorded_a_mail_sends_it_once_more_and_loses_none,

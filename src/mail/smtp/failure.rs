@@ -120,8 +120,10 @@ impl Failure {
         // A reply of another kind than belongs to the command is no answer either.
         let refused = self.code.filter(|code| *code >= 400);
         match (self.step.part(), refused) {
-            (_, Some(code)) if ABOUT_US.contains(&code) => SendError::Unavailable(text),
+            (Part::Sender, Some(code)) if ABOUT_US.contains(&code) => SendError::Unavailable(text),
             (Part::Server, _) | (Part::Sender, None | Some(CLOSING)) => SendError::Unavailable(text),
+            // It may be said of one recipient alone, so that the mail has to wait its turn like any other.
+            (Part::Mail, Some(code)) if ABOUT_US.contains(&code) => SendError::Transient(text),
             (Part::Mail, None | Some(CLOSING)) => SendError::Interrupted(text),
             (Part::Mail, Some(500..)) if !is_relaying_refused(&self.text) => SendError::Permanent(text),
             (Part::Sender | Part::Mail, Some(_)) => SendError::Transient(text),
@@ -188,8 +190,9 @@ mod tests {
             }
         }
         for code in ABOUT_US {
-            for step in [Mail, Rcpt, Data, Message] {
-                assert_eq!(class(step, Some(code)), "server", "{step:?} {code}");
+            assert_eq!(class(Mail, Some(code)), "server", "{code}");
+            for step in [Rcpt, Data, Message] {
+                assert_eq!(class(step, Some(code)), "for now", "{step:?} {code}");
             }
         }
     }

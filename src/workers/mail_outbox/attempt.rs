@@ -82,8 +82,12 @@ impl Attempts {
             .await
             .unwrap_or_else(|_| Err(SendError::Interrupted("the attempt took too long".to_owned())));
         let verdict = match &outcome {
-            Ok(()) | Err(SendError::Transient(_) | SendError::Permanent(_)) => Verdict::Answered,
-            Err(SendError::Unavailable(_) | SendError::Interrupted(_)) => Verdict::Failed,
+            // Broken off from RCPT on: by then the server had let the mail begin, and it may be this recipient's doing.
+            // Were it a failure of the server, a few recipients could keep everybody's mail waiting.
+            Ok(()) | Err(SendError::Transient(_) | SendError::Permanent(_) | SendError::Interrupted(_)) => {
+                Verdict::Answered
+            }
+            Err(SendError::Unavailable(_)) => Verdict::Failed,
         };
         (self.settle(mail, outcome), verdict)
     }

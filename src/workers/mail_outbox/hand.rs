@@ -13,9 +13,17 @@ use crate::domain::delivery::{ClaimedMail, MailLease};
 /// How long after its lease was asked for a mail may still begin: its lease must not end before the next renewal.
 const HELD: Duration = Duration::from_secs(18);
 
+/// After how many mails for each place one more place is tried, where the mail server took no more.
+const PATIENCE: usize = 10;
+
 /// What is in hand.
 pub(super) struct Hand {
+    /// How many mails the settings let be sent at the same time …
+    most: usize,
+    /// … and how many the mail server takes, as far as is known.
     places: usize,
+    /// How many mails it has answered since that was last changed.
+    answered: usize,
     waiting: VecDeque<Waiting>,
     sending: HashMap<task::Id, Sending>,
     domains: Domains,
@@ -33,7 +41,39 @@ struct Sending {
 
 impl Hand {
     pub fn new(places: usize) -> Self {
-        Self { places, waiting: VecDeque::new(), sending: HashMap::new(), domains: Domains::new(places) }
+        Self {
+            most: places,
+            places,
+            answered: 0,
+            waiting: VecDeque::new(),
+            sending: HashMap::new(),
+            domains: Domains::new(places),
+        }
+    }
+
+    /// The mail server turned a mail away while it takes others: true if there is a place less for that.
+    pub fn shrink(&mut self) -> bool {
+        let fewer = self.sending.len() < self.places;
+        if fewer {
+            self.places = self.sending.len().max(1);
+        }
+        self.answered = 0;
+        fewer
+    }
+
+    /// The mail server answered a mail.
+    pub fn answered(&mut self) {
+        self.answered += 1;
+        if self.answered >= PATIENCE * self.places && self.places < self.most {
+            self.places += 1;
+            self.answered = 0;
+        }
+    }
+
+    /// Nothing is known of what the mail server takes.
+    pub fn forget_places(&mut self) {
+        self.places = self.most;
+        self.answered = 0;
     }
 
     pub fn is_empty(&self) -> bool {
@@ -115,5 +155,42 @@ impl Hand {
             .partition::<Vec<_>, _>(|waiting| self.domains.is_slow(waiting.mail.domain()));
         self.waiting = waiting.into();
         slow.into_iter().map(|waiting| waiting.mail).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_shrink_to_what_a_server_takes_and_grow_again_with_its_answers() {
+        let (mut hand, mut tasks) = (Hand::new(16), task::JoinSet::new());
+        let begin = |hand: &mut Hand, tasks: &mut task::JoinSet<()>| {
+            let lease = MailLease {
+                id: crate::domain::mail::MailId(uuid::Uuid::nil()),
+                claim_token: uuid::Uuid::nil(),
+            };
+            let id = tasks.spawn(async {}).id();
+            hand.begun(id, lease, "example.com".into(), Instant::now());
+            id
+        };
+        let ids: Vec<_> = (0..16).map(|_| begin(&mut hand, &mut tasks)).collect();
+        for id in &ids[6..] {
+            hand.ended(*id, Instant::now());
+            assert!(hand.shrink());
+        }
+        assert_eq!(hand.places, 6);
+        for _ in 1..6 * PATIENCE {
+            hand.answered();
+        }
+        assert_eq!(hand.places, 6);
+        hand.answered();
+        assert_eq!(hand.places, 7);
+        hand.ended(ids[0], Instant::now());
+        assert!(hand.shrink());
+        assert_eq!(hand.places, 5);
+        hand.forget_places();
+        assert_eq!(hand.places, 16);
+        tasks.join_all().await;
     }
 }

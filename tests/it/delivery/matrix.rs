@@ -34,7 +34,7 @@ fn cases() -> Vec<(Step, Action, &'static str, u32, &'static str)> {
         (Step::Ehlo, Action::Stall, "QUEUED", 0, "greeting: no answer"),
         (Step::Mail, Action::Drop, "QUEUED", 0, "MAIL:"),
         (Step::Mail, reply("421 4.3.2 closing"), "QUEUED", 0, "MAIL: 421"),
-        (Step::Rcpt, reply("530 5.7.0 authenticate first"), "QUEUED", 0, "RCPT: 530"),
+        (Step::Mail, reply("530 5.7.0 authenticate first"), "QUEUED", 0, "MAIL: 530"),
         // The mail was begun and broken off: it may be to blame.
         (Step::Rcpt, reply("421 4.3.2 closing"), "QUEUED", 1, "RCPT: 421"),
         (Step::Rcpt, garbage(), "QUEUED", 1, "RCPT:"),
@@ -50,6 +50,7 @@ fn cases() -> Vec<(Step, Action, &'static str, u32, &'static str)> {
         (Step::Rcpt, reply("451 4.3.0 later"), "QUEUED", 1, "RCPT: 451"),
         (Step::Rcpt, reply("452 4.2.2 full"), "QUEUED", 1, "RCPT: 452"),
         (Step::Message, reply("452 4.3.1 no room"), "QUEUED", 1, "message: 452"),
+        (Step::Rcpt, reply("530 5.7.0 authenticate first"), "QUEUED", 1, "RCPT: 530"),
         (Step::Rcpt, reply("554 5.7.1 Relay access denied"), "QUEUED", 1, "RCPT: 554"),
         // It was refused.
         (Step::Rcpt, reply("550 5.1.1 no such user"), "DISCARDED", 1, "RCPT: 550"),

@@ -120,6 +120,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 struct Shared {
     encryption: Encryption,
+    /// How many connections it takes at once, and how many it has.
+    most_connections: AtomicUsize,
+    connections: AtomicUsize,
     rules: Mutex<Vec<Rule>>,
     kept: watch::Sender<Vec<ReceivedMail>>,
     steps: watch::Sender<Vec<Step>>,
@@ -153,6 +156,8 @@ impl SmtpSink {
         let address = listener.local_addr().expect("a bound port");
         let shared = Arc::new(Shared {
             encryption,
+            most_connections: AtomicUsize::new(usize::MAX),
+            connections: AtomicUsize::new(0),
             rules: Mutex::default(),
             kept: watch::Sender::new(Vec::new()),
             steps: watch::Sender::new(Vec::new()),
@@ -190,6 +195,11 @@ impl SmtpSink {
     /// Does `action` at `step` where a mail goes to a recipient that ends like this: an address, or a domain.
     pub fn at_recipient(&self, recipient: &str, step: Step, action: Action) {
         self.add(Rule { step, action, recipient: Some(recipient.to_owned()), after: 0, times: usize::MAX });
+    }
+
+    /// From now on turns away whoever connects while it has so many connections.
+    pub fn limit_connections(&self, most: usize) {
+        self.shared.most_connections.store(most, Ordering::SeqCst);
     }
 
     /// Behaves again.
@@ -283,7 +293,15 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                     Err(_) => return,
                 },
             };
-            let _ = Conversation::new(stream, shared).run().await;
+            let here = shared.connections.fetch_add(1, Ordering::SeqCst);
+            let is_full = here >= shared.most_connections.load(Ordering::SeqCst);
+            let mut conversation = Conversation::new(stream, Arc::clone(&shared));
+            let _ = if is_full {
+                conversation.write(b"421 4.7.0 too many connections\r\n").await
+            } else {
+                conversation.run().await
+            };
+            shared.connections.fetch_sub(1, Ordering::SeqCst);
         });
         while conversations.try_join_next().is_some() {}
     }
