@@ -5,6 +5,7 @@
 //! is a case of the contract suite, which both stores pass.
 
 mod activation_codes;
+mod bell;
 mod devices;
 mod email_addresses;
 mod event_log;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 use crate::domain::Timestamp;
 
 pub use activation_codes::{ActivationCodes, CodeGuess, LiveCode, NewCode};
+pub use bell::Bell;
 pub use devices::Devices;
 pub use email_addresses::{AddressRemoval, EmailAddresses, NewEmailAddress, PrimaryChange};
 pub use event_log::{EventBatch, EventLog, Numbered};
@@ -71,6 +73,7 @@ pub trait Repository:
     + MailCounts
     + Mails
     + Outbox
+    + Bell
     + Suppressions
     + Leases
     + EventLog

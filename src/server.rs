@@ -204,7 +204,7 @@ impl Server {
                 ended.cancel();
                 served
             };
-            tokio::join!(serving, page::serve(page, ended.clone()), ops::serve(ops, ended.clone())).0
+            tokio::join!(serving, http1::serve(page, ended.clone()), http1::serve(ops, ended.clone())).0
         };
         let repository = Arc::clone(&vestibule.repository);
         let drain = Duration::from_secs(settings.grpc.drain_seconds);

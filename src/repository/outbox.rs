@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::StorageError;
 use crate::domain::{
     Timestamp,
-    delivery::{ClaimedMail, MailLease, RestingDomain, Settled, Settlement, UnfitMail, WITHDRAWN},
+    delivery::{ClaimedMail, MailLease, RestingDomain, Settled, Settlement, Unfit, UnfitMail, WITHDRAWN},
     event::EventKind,
     mail::{MailId, MailState},
 };
@@ -72,6 +72,44 @@ pub struct Claim {
     pub put_off: usize,
 }
 
+/// A row that a claim has found.
+pub(super) struct Found {
+    pub lease: MailLease,
+    pub put_off: bool,
+    pub pointless: bool,
+    pub suppressed: bool,
+    /// The mail, and since when it is due.
+    pub mail: Result<(Timestamp, ClaimedMail), StorageError>,
+}
+
+impl Claim {
+    /// Sorts what was found into what may be sent and what not.
+    pub(super) fn sort(
+        found: impl Iterator<Item = Result<Found, StorageError>>,
+    ) -> Result<Self, StorageError> {
+        let (mut mails, mut unfit, mut put_off) = (Vec::new(), Vec::new(), 0);
+        for found in found {
+            let found = found?;
+            let why = match found.mail {
+                _ if found.put_off => {
+                    put_off += 1;
+                    continue;
+                }
+                _ if found.pointless => Unfit::Pointless,
+                _ if found.suppressed => Unfit::Suppressed,
+                Ok(mail) => {
+                    mails.push(mail);
+                    continue;
+                }
+                Err(error) => Unfit::Unreadable(error.corrupt_part()),
+            };
+            unfit.push(UnfitMail { lease: found.lease, why });
+        }
+        mails.sort_by_key(|(due, mail)| (*due, mail.id));
+        Ok(Self { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unfit, put_off })
+    }
+}
+
 /// What a settlement writes into a mail's row.
 pub(super) struct End<'a> {
     pub state: MailState,
@@ -134,11 +172,4 @@ pub trait Outbox {
     /// appended. Says which it has recorded: not those whose lease went to somebody else or that are gone,
     /// where nothing changes.
     async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError>;
-
-    /// Tells whoever hears the mail bell, also in other processes, that mails were queued. A hint: it may get lost.
-    async fn ring_mail_bell(&self) -> Result<(), StorageError>;
-
-    /// Calls `heard` when the bell may have been rung in any process. Never returns but with an error, and never calls
-    /// where the store has no such bell.
-    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError>;
 }

@@ -73,6 +73,22 @@ impl PostgresRepository {
         self.pool.begin(statement).await.map_err(storage_error)
     }
 
+    /// Deletes what is over by an instant, at most `limit` rows, and says how many: `statement` takes both, in this order.
+    async fn forget(
+        &self,
+        statement: &'static str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError> {
+        let forgotten = sqlx::query(statement)
+            .bind(until)
+            .bind(i64::from(limit))
+            .execute(&self.pool)
+            .await
+            .map_err(storage_error)?;
+        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
+    }
+
     async fn has_schema(&self) -> Result<bool, StorageError> {
         let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text")
             .fetch_one(&self.probe)

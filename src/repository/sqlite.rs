@@ -82,6 +82,22 @@ impl SqliteRepository {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(storage_error)
     }
 
+    /// Deletes what is over by an instant, at most `limit` rows, and says how many: `statement` takes both, in this order.
+    async fn forget(
+        &self,
+        statement: &'static str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError> {
+        let forgotten = sqlx::query(statement)
+            .bind(until.timestamp_micros())
+            .bind(i64::from(limit))
+            .execute(&self.writer)
+            .await
+            .map_err(storage_error)?;
+        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
+    }
+
     /// Begins the first transaction on a file that may be new. Switching a new file to WAL is the one thing that
     /// does not wait for others who have it open, so that several who make it at once have to try again.
     async fn begin_first(&self) -> Result<Transaction<'static, Sqlite>, StorageError> {

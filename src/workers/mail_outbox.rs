@@ -170,10 +170,7 @@ impl Loop {
     /// Sends mails in hand while there is room.
     fn send(&mut self, allowance: Allowance) {
         if matches!(allowance, Allowance::None(_)) {
-            let now = self.outbox.attempts.clock.now();
-            for mail in self.hand.drop_waiting() {
-                self.give_back(mail.lease(), now);
-            }
+            self.give_back_waiting();
             return;
         }
         while let Some(mail) = self.hand.next(Instant::now()) {
@@ -328,6 +325,14 @@ impl Loop {
         TimeDelta::milliseconds(PUT_OFF_MILLIS / 2 + i64::try_from(jitter).unwrap_or(0))
     }
 
+    /// Lets go of what is not being sent; it is due again at once.
+    fn give_back_waiting(&mut self) {
+        let now = self.outbox.attempts.clock.now();
+        for mail in self.hand.drop_waiting() {
+            self.give_back(mail.lease(), now);
+        }
+    }
+
     fn give_back(&mut self, lease: MailLease, next_attempt_time: Timestamp) {
         self.settle(lease, Settlement::Returned { next_attempt_time, error: None });
     }
@@ -347,12 +352,10 @@ impl Loop {
 
     /// Waits for what is being sent, and records it and all else.
     async fn finish(mut self) {
-        let now = self.outbox.attempts.clock.now();
-        for mail in self.hand.drop_waiting() {
-            self.give_back(mail.lease(), now);
-        }
         let mut renewal = interval(RENEWAL);
         loop {
+            // Also what a claim brings that was on its way.
+            self.give_back_waiting();
             self.records.begin(&mut self.jobs, || Done::Recorded);
             tokio::select! {
                 ended = self.jobs.join_next_with_id() => match ended {
@@ -360,10 +363,6 @@ impl Loop {
                     None => break,
                 },
                 _ = renewal.tick() => self.renew(),
-            }
-            // A claim that was on its way.
-            for mail in self.hand.drop_waiting() {
-                self.give_back(mail.lease(), now);
             }
         }
         self.outbox.attempts.sender.close_idle(Duration::ZERO).await;

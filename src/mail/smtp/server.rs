@@ -5,7 +5,7 @@ use std::fmt;
 use http::Uri;
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, AsyncTokioStream},
+    client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters},
     extension::ClientId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,7 +14,7 @@ use super::{
     conversation::Patience,
     failure::{Failure, Step},
     stream::Stream,
-    tls::Tls,
+    tls::{Tls, starttls_parameters},
 };
 use crate::domain::Invalid;
 
@@ -32,7 +32,7 @@ enum Encryption {
     /// For a trusted network.
     None,
     /// Upgraded before anything of worth is said, or not used at all.
-    StartTls(Tls),
+    StartTls(TlsParameters),
     /// From the first byte.
     Implicit(Tls),
 }
@@ -60,7 +60,9 @@ impl Server {
         }
         let (encryption, default_port) = match (url.scheme_str(), url.query()) {
             (Some("smtps"), None) => (Encryption::Implicit(Tls::new(&host, roots)?), 465),
-            (Some("smtp"), Some("tls=required")) => (Encryption::StartTls(Tls::new(&host, roots)?), 587),
+            (Some("smtp"), Some("tls=required")) => {
+                (Encryption::StartTls(starttls_parameters(&host, roots)?), 587)
+            }
             (Some("smtp"), None) => (Encryption::None, 25),
             _ => {
                 return Err(Invalid::new(
@@ -89,8 +91,8 @@ impl Server {
     /// Connects, encrypts and logs in.
     pub async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = self.greet(patience).await?;
-        if let Encryption::StartTls(tls) = &self.encryption {
-            let upgrade = Box::pin(connection.starttls(tls.parameters.clone(), &self.hello_name));
+        if let Encryption::StartTls(parameters) = &self.encryption {
+            let upgrade = Box::pin(connection.starttls(parameters.clone(), &self.hello_name));
             let upgrade = async { upgrade.await.map_err(Failure::at(Step::StartTls)) };
             patience.step(Step::StartTls, upgrade).await?;
         }

@@ -72,33 +72,27 @@ impl ActivationCodes for PostgresRepository {
     }
 
     async fn forget_activation_codes(&self, now: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let forgotten = sqlx::query(
+        self.forget(
             "DELETE FROM activation_codes WHERE user_id IN (
                  SELECT user_id FROM activation_codes WHERE expire_time <= $1
                  ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
              )",
+            now,
+            limit,
         )
-        .bind(now)
-        .bind(i64::from(limit))
-        .execute(&self.pool)
         .await
-        .map_err(storage_error)?;
-        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
     }
 
     async fn forget_code_guesses(&self, now: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let forgotten = sqlx::query(
+        self.forget(
             "DELETE FROM activation_code_guesses WHERE counter IN (
                  SELECT counter FROM activation_code_guesses WHERE expire_time <= $1
                  ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
              )",
+            now,
+            limit,
         )
-        .bind(now)
-        .bind(i64::from(limit))
-        .execute(&self.pool)
         .await
-        .map_err(storage_error)?;
-        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
     }
 }
 

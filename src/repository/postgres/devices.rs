@@ -16,18 +16,15 @@ use crate::{
 #[async_trait]
 impl Devices for PostgresRepository {
     async fn forget_devices(&self, now: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let forgotten = sqlx::query(
+        self.forget(
             "DELETE FROM known_devices WHERE digest IN (
                  SELECT digest FROM known_devices WHERE expire_time <= $1
                  ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
              )",
+            now,
+            limit,
         )
-        .bind(now)
-        .bind(i64::from(limit))
-        .execute(&self.pool)
         .await
-        .map_err(storage_error)?;
-        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
     }
 }
 

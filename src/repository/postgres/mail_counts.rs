@@ -16,18 +16,15 @@ use crate::{
 #[async_trait]
 impl MailCounts for PostgresRepository {
     async fn forget_mail_counts(&self, before: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let forgotten = sqlx::query(
+        self.forget(
             "DELETE FROM mail_counts WHERE (counter, start_time, shard) IN (
                  SELECT counter, start_time, shard FROM mail_counts WHERE start_time <= $1
                  ORDER BY start_time LIMIT $2 FOR UPDATE SKIP LOCKED
              )",
+            before,
+            limit,
         )
-        .bind(before)
-        .bind(i64::from(limit))
-        .execute(&self.pool)
         .await
-        .map_err(storage_error)?;
-        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
     }
 }
 

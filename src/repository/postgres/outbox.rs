@@ -8,13 +8,13 @@ use super::{PostgresRepository, Transaction, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        delivery::{ClaimedMail, MailLease, Settled, Unfit, UnfitMail},
+        delivery::{ClaimedMail, MailLease, Settled},
         mail::{MailId, MailKind, NewMail},
         user::UserId,
     },
     repository::{
         Claim, ClaimRequest, Outbox, StorageError,
-        outbox::{End, carries_activation_key, is_pointless},
+        outbox::{End, Found, carries_activation_key, is_pointless},
     },
 };
 
@@ -31,31 +31,7 @@ impl Outbox for PostgresRepository {
             .fetch_all(&self.pool)
             .await
             .map_err(storage_error)?;
-        let mut mails = Vec::new();
-        let (mut unfit, mut put_off) = (Vec::new(), 0);
-        for row in &rows {
-            let id = MailId(row.try_get("id").map_err(storage_error)?);
-            let lease = MailLease { id, claim_token: request.claim_token };
-            let why = if row.try_get("put_off").map_err(storage_error)? {
-                put_off += 1;
-                continue;
-            } else if row.try_get("pointless").map_err(storage_error)? {
-                Unfit::Pointless
-            } else if row.try_get("suppressed").map_err(storage_error)? {
-                Unfit::Suppressed
-            } else {
-                match claimed(row, request.claim_token) {
-                    Ok(mail) => {
-                        mails.push(mail);
-                        continue;
-                    }
-                    Err(error) => Unfit::Unreadable(error.corrupt_part()),
-                }
-            };
-            unfit.push(UnfitMail { lease, why });
-        }
-        mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unfit, put_off })
+        Claim::sort(rows.iter().map(|row| found(row, request.claim_token)))
     }
 
     async fn renew_mail_leases(
@@ -93,14 +69,6 @@ impl Outbox for PostgresRepository {
             .await
             .map_err(storage_error)?;
         Ok(settled.into_iter().map(MailId).collect())
-    }
-
-    async fn ring_mail_bell(&self) -> Result<(), StorageError> {
-        self.notify().await
-    }
-
-    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
-        self.listen(heard).await
     }
 }
 
@@ -165,6 +133,16 @@ WITH settlement AS (
 )
 SELECT id FROM settled"
 );
+
+fn found(row: &PgRow, claim_token: Uuid) -> Result<Found, StorageError> {
+    Ok(Found {
+        lease: MailLease { id: MailId(row.try_get("id").map_err(storage_error)?), claim_token },
+        put_off: row.try_get("put_off").map_err(storage_error)?,
+        pointless: row.try_get("pointless").map_err(storage_error)?,
+        suppressed: row.try_get("suppressed").map_err(storage_error)?,
+        mail: claimed(row, claim_token),
+    })
+}
 
 /// A mail, and since when it is due.
 fn claimed(row: &PgRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {

@@ -41,18 +41,15 @@ impl Requests for PostgresRepository {
     }
 
     async fn forget_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let forgotten = sqlx::query(
+        self.forget(
             "DELETE FROM requests WHERE (caller, request_id) IN (
                  SELECT caller, request_id FROM requests WHERE create_time <= $1
                  ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
              )",
+            before,
+            limit,
         )
-        .bind(before)
-        .bind(i64::from(limit))
-        .execute(&self.pool)
         .await
-        .map_err(storage_error)?;
-        Ok(u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX))
     }
 }
 

@@ -8,13 +8,13 @@ use super::{SqliteRepository, id, instant, storage_error};
 use crate::{
     domain::{
         Timestamp,
-        delivery::{ClaimedMail, MailLease, Settled, Unfit, UnfitMail},
+        delivery::{ClaimedMail, MailLease, Settled},
         mail::{MailId, MailKind, NewMail},
         user::UserId,
     },
     repository::{
         Claim, ClaimRequest, Outbox, StorageError,
-        outbox::{End, carries_activation_key, is_pointless},
+        outbox::{End, Found, carries_activation_key, is_pointless},
     },
 };
 
@@ -37,30 +37,7 @@ impl Outbox for SqliteRepository {
             .await
             .map_err(storage_error)?;
         transaction.commit().await.map_err(storage_error)?;
-        let mut mails = Vec::new();
-        let (mut unfit, mut put_off) = (Vec::new(), 0);
-        for row in &rows {
-            let lease = MailLease { id: MailId(id(row, "id")?), claim_token: request.claim_token };
-            let why = if row.try_get("put_off").map_err(storage_error)? {
-                put_off += 1;
-                continue;
-            } else if row.try_get("pointless").map_err(storage_error)? {
-                Unfit::Pointless
-            } else if row.try_get("suppressed").map_err(storage_error)? {
-                Unfit::Suppressed
-            } else {
-                match claimed(row, request.claim_token) {
-                    Ok(mail) => {
-                        mails.push(mail);
-                        continue;
-                    }
-                    Err(error) => Unfit::Unreadable(error.corrupt_part()),
-                }
-            };
-            unfit.push(UnfitMail { lease, why });
-        }
-        mails.sort_by_key(|(due, mail)| (*due, mail.id));
-        Ok(Claim { mails: mails.into_iter().map(|(_, mail)| mail).collect(), unfit, put_off })
+        Claim::sort(rows.iter().map(|row| found(row, request.claim_token)))
     }
 
     async fn renew_mail_leases(
@@ -97,14 +74,6 @@ impl Outbox for SqliteRepository {
         }
         transaction.commit().await.map_err(storage_error)?;
         Ok(ids)
-    }
-
-    async fn ring_mail_bell(&self) -> Result<(), StorageError> {
-        self.notify().await
-    }
-
-    async fn hear_mail_bell(&self, heard: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
-        self.listen(heard).await
     }
 }
 
@@ -175,6 +144,16 @@ UPDATE mails SET
     attempt = CASE WHEN $5 THEN max(attempt - 1, 0) ELSE attempt END,
     lease_expire_time = NULL, claim_token = NULL
 WHERE id = $1 AND claim_token = $2";
+
+fn found(row: &SqliteRow, claim_token: Uuid) -> Result<Found, StorageError> {
+    Ok(Found {
+        lease: MailLease { id: MailId(id(row, "id")?), claim_token },
+        put_off: row.try_get("put_off").map_err(storage_error)?,
+        pointless: row.try_get("pointless").map_err(storage_error)?,
+        suppressed: row.try_get("suppressed").map_err(storage_error)?,
+        mail: claimed(row, claim_token),
+    })
+}
 
 /// A mail, and since when it is due.
 fn claimed(row: &SqliteRow, claim_token: Uuid) -> Result<(Timestamp, ClaimedMail), StorageError> {
