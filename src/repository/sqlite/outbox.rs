@@ -45,38 +45,45 @@ impl Outbox for SqliteRepository {
         leases: &[MailLease],
         lease_expire_time: Timestamp,
     ) -> Result<Vec<MailId>, StorageError> {
-        let mut transaction = self.begin().await?;
-        let mut renewed = Vec::new();
-        for lease in leases {
-            let changed =
-                sqlx::query("UPDATE mails SET lease_expire_time = $3 WHERE id = $1 AND claim_token = $2")
-                    .bind(lease.id.0)
-                    .bind(lease.claim_token)
-                    .bind(lease_expire_time.timestamp_micros())
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(storage_error)?;
-            if changed.rows_affected() > 0 {
-                renewed.push(lease.id);
-            }
-        }
-        transaction.commit().await.map_err(storage_error)?;
-        Ok(renewed)
+        let leases = leases.iter().map(|lease| (hex(lease.id.0), hex(lease.claim_token).into()));
+        let rows = sqlx::query(
+            "UPDATE mails SET lease_expire_time = $2
+             FROM (SELECT unhex(key) AS mail_id, unhex(value) AS token FROM json_each($1))
+             WHERE id = mail_id AND claim_token = token
+             RETURNING id",
+        )
+        .bind(serde_json::Value::Object(leases.collect()).to_string())
+        .bind(lease_expire_time.timestamp_micros())
+        .fetch_all(&self.writer)
+        .await
+        .map_err(storage_error)?;
+        rows.iter().map(|row| id(row, "id").map(MailId)).collect()
     }
 
     async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError> {
+        let ends = settled.iter().map(end).collect::<serde_json::Value>().to_string();
         let mut transaction = self.begin().await?;
-        let mut ids = Vec::new();
-        for Settled { lease, settlement } in settled {
-            if settle(&mut transaction, *lease, &End::of(settlement), now.timestamp_micros()).await? {
-                ids.push(lease.id);
-            }
-        }
+        let rows = sqlx::query(SETTLE)
+            .bind(&ends)
+            .bind(now.timestamp_micros())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
+        let ids: Vec<_> = rows.iter().map(|row| id(row, "id").map(MailId)).collect::<Result<_, _>>()?;
+        let lost = settled.iter().filter(|settled| !ids.contains(&settled.lease.id));
+        sqlx::query(TELL)
+            .bind(&ends)
+            .bind(now.timestamp_micros())
+            .bind(lost.map(|settled| hex(settled.lease.id.0)).collect::<serde_json::Value>().to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
         transaction.commit().await.map_err(storage_error)?;
         Ok(ids)
     }
 }
 
+/// The index is named since SQLite would take another that has the state, and sort all mails that wait for each claim.
 const CLAIM: &str = concat!(
     "
 UPDATE mails SET
@@ -87,7 +94,7 @@ UPDATE mails SET
 FROM (
     SELECT due.id AS due_id, resting.value AS until
     FROM (
-        SELECT id, recipient FROM mails
+        SELECT id, recipient FROM mails INDEXED BY mails_queued
         WHERE state = 'QUEUED' AND next_attempt_time <= $1
             AND (lease_expire_time IS NULL OR lease_expire_time <= $1)
         ORDER BY next_attempt_time, id LIMIT $4
@@ -100,50 +107,49 @@ RETURNING id, user_id, kind, recipient, sealed_text, attempt, create_time, expir
     " AS pointless"
 );
 
-async fn settle(
-    transaction: &mut Transaction<'_, Sqlite>,
-    lease: MailLease,
-    end: &End<'_>,
-    now: i64,
-) -> Result<bool, StorageError> {
-    let settled = sqlx::query(SETTLE)
-        .bind(lease.id.0)
-        .bind(lease.claim_token)
-        .bind(end.state.as_str())
-        .bind(end.next_attempt_time.map(|time| time.timestamp_micros()))
-        .bind(end.uncounted)
-        .bind(end.error)
-        .bind(now)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
-    if settled.rows_affected() == 0 {
-        return Ok(false);
-    }
-    if let Some(event) = end.event {
-        sqlx::query(concat!(
-            "INSERT INTO events (kind, create_time, user_id, mail_id)
-             SELECT $3, $2, user_id, id FROM mails WHERE id = $1 AND ",
-            carries_activation_key!()
-        ))
-        .bind(lease.id.0)
-        .bind(now)
-        .bind(event)
-        .execute(&mut **transaction)
-        .await
-        .map_err(storage_error)?;
-    }
-    Ok(true)
+/// How a lease ends, for [`SETTLE`] and [`TELL`].
+fn end(settled: &Settled) -> serde_json::Value {
+    let end = End::of(&settled.settlement);
+    serde_json::json!({
+        "id": hex(settled.lease.id.0),
+        "claim_token": hex(settled.lease.claim_token),
+        "state": end.state.as_str(),
+        "next_attempt_time": end.next_attempt_time.map(|time| time.timestamp_micros()),
+        "uncounted": end.uncounted,
+        "error": end.error,
+        "event": end.event,
+    })
+}
+
+/// An id as JSON has it.
+fn hex(id: Uuid) -> String {
+    id.simple().to_string()
 }
 
 const SETTLE: &str = "
 UPDATE mails SET
-    state = $3, finish_time = CASE WHEN $3 <> 'QUEUED' THEN $7 END,
-    sealed_text = CASE WHEN $3 = 'QUEUED' THEN sealed_text END,
-    last_error = coalesce($6, last_error), next_attempt_time = coalesce($4, next_attempt_time),
-    attempt = CASE WHEN $5 THEN max(attempt - 1, 0) ELSE attempt END,
+    state = new_state, finish_time = CASE WHEN new_state <> 'QUEUED' THEN $2 END,
+    sealed_text = CASE WHEN new_state = 'QUEUED' THEN sealed_text END,
+    last_error = coalesce(error, last_error), next_attempt_time = coalesce(next_time, next_attempt_time),
+    attempt = CASE WHEN uncounted THEN max(attempt - 1, 0) ELSE attempt END,
     lease_expire_time = NULL, claim_token = NULL
-WHERE id = $1 AND claim_token = $2";
+FROM (
+    SELECT unhex(value ->> 'id') AS mail_id, unhex(value ->> 'claim_token') AS token, value ->> 'state' AS new_state,
+        value ->> 'next_attempt_time' AS next_time, value ->> 'uncounted' AS uncounted, value ->> 'error' AS error
+    FROM json_each($1)
+) WHERE id = mail_id AND claim_token = token
+RETURNING id";
+
+const TELL: &str = concat!(
+    "
+INSERT INTO events (kind, create_time, user_id, mail_id)
+SELECT event, $2, user_id, id
+FROM (
+    SELECT value ->> 'id' AS hex, value ->> 'event' AS event FROM json_each($1) WHERE value ->> 'event' IS NOT NULL
+) CROSS JOIN mails ON id = unhex(hex)
+WHERE hex NOT IN (SELECT value FROM json_each($3)) AND ",
+    carries_activation_key!()
+);
 
 fn found(row: &SqliteRow, claim_token: Uuid) -> Result<Found, StorageError> {
     Ok(Found {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    mem,
     time::Duration,
 };
 
@@ -12,6 +13,9 @@ use crate::domain::delivery::{ClaimedMail, MailLease};
 
 /// How long after its lease was asked for a mail may still begin: its lease must not end before the next renewal.
 const HELD: Duration = Duration::from_secs(18);
+
+/// How many mails are asked for at once at most: a claim is one act of the database, which must not take long.
+const MAX_CLAIM: usize = 256;
 
 /// After how many mails for each place one more place is tried, where the mail server took no more.
 const PATIENCE: usize = 10;
@@ -24,6 +28,10 @@ pub(super) struct Hand {
     places: usize,
     /// How many mails it has answered since that was last changed.
     answered: usize,
+    /// How many mails have begun since the last look …
+    begun: usize,
+    /// … and between the two looks before it, about a second apart.
+    pace: usize,
     waiting: VecDeque<Waiting>,
     sending: HashMap<task::Id, Sending>,
     domains: Domains,
@@ -45,6 +53,8 @@ impl Hand {
             most: places,
             places,
             answered: 0,
+            begun: 0,
+            pace: 0,
             waiting: VecDeque::new(),
             sending: HashMap::new(),
             domains: Domains::new(places),
@@ -85,9 +95,11 @@ impl Hand {
         i64::try_from(self.sending.len()).unwrap_or(i64::MAX)
     }
 
-    /// How many more mails are wanted: none while there are enough to fill the places once more.
+    /// How many more mails are wanted: enough for a quarter of a second, or to fill the places twice, and none while half
+    /// of that is there.
     pub fn appetite(&self) -> usize {
-        if self.waiting.len() < self.places { 2 * self.places - self.waiting.len() } else { 0 }
+        let enough = (self.pace / 4).min(MAX_CLAIM).max(2 * self.places);
+        if self.waiting.len() < enough / 2 { enough - self.waiting.len() } else { 0 }
     }
 
     /// Takes in mails whose leases were asked for at an instant.
@@ -108,6 +120,7 @@ impl Hand {
     }
 
     pub fn begun(&mut self, id: task::Id, lease: MailLease, domain: String, now: Instant) {
+        self.begun += 1;
         self.domains.begun(&domain, id, now);
         self.sending.insert(id, Sending { lease, domain });
     }
@@ -134,6 +147,7 @@ impl Hand {
     }
 
     pub fn look(&mut self, now: Instant) {
+        self.pace = mem::take(&mut self.begun);
         self.domains.look(now);
     }
 
