@@ -2,8 +2,8 @@
 //! every kind in random order, and a classifier that knows nothing but the time.
 //!
 //! `cargo bench --bench activation_code -- [CALLS]` guesses as often at addresses with a live code as at those that nobody
-//! has registered, and a tenth as often at those of pending users without a code and of active users. SQLite; and
-//! Postgres, an empty database of it, where `VESTIBULE_BENCH_POSTGRES_URL` names one.
+//! has registered, and a tenth as often at those of pending users without a code and of active users, on each
+//! store.
 
 #![allow(
     missing_docs,
@@ -16,6 +16,7 @@
     reason = "a measurement that goes wrong panics, and prints what it has found"
 )]
 
+mod place;
 mod timing;
 
 use std::{
@@ -26,7 +27,6 @@ use std::{
 use tonic::{Code, transport::Channel};
 use vestibule::{
     clock::{Clock as _, SystemClock},
-    config::Settings,
     domain::{
         activation_code::{ActivationCode, CodeHash, LIFETIME},
         activation_key::{ActivationKey, KeyDigest},
@@ -40,10 +40,12 @@ use vestibule::{
     hashing::PasswordHasher,
     random::{self, SystemRandom},
     repository::{Activation, NewCode, NewRegistration, Repository},
-    server::{Outside, Server},
 };
 
-use self::timing::{compare, median, millis, shuffle};
+use self::{
+    place::{Place, STORES, Store},
+    timing::{compare, median, millis, shuffle},
+};
 
 /// The kinds of addresses that all answer alike; the first is the one that the others are told from.
 const KINDS: [&str; 4] = ["with a code", "unknown", "pending without a code", "active"];
@@ -53,29 +55,17 @@ fn main() {
     let calls = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("vestibule.db").display());
-        measure("SQLite", &url, calls).await;
-        if let Ok(url) = std::env::var("VESTIBULE_BENCH_POSTGRES_URL") {
-            measure("Postgres", &url, calls).await;
+        for store in STORES {
+            measure(store, calls).await;
         }
     });
 }
 
 /// Prints what the times of one store tell.
-async fn measure(store: &str, url: &str, calls: usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let keyring = folder.path().join("keyring");
-    std::fs::write(&keyring, &*vestibule::sealing::Keyring::generate(&SystemRandom)).unwrap();
-    let flags = [
-        ("database.url", url.to_owned()),
-        ("grpc.listen", "127.0.0.1:0".to_owned()),
-        ("mail.sender", "console".to_owned()),
-        ("secrets.keyring_file", keyring.display().to_string()),
-    ];
-    let settings = Settings::load(&[], &flags).unwrap();
-    let repository = vestibule::server::open_repository(&settings).await.unwrap();
-    repository.migrate().await.unwrap();
+async fn measure(store: Store, calls: usize) {
+    let place = Place::new(store).await;
+    let settings = place.settings("mail.sender = 'console'");
+    let repository = place.repository(&settings).await;
     let mut guesses: Vec<(usize, usize)> = Vec::new();
     for kind in 0..KINDS.len() {
         let count = if kind < 2 { calls } else { calls / 10 };
@@ -84,9 +74,7 @@ async fn measure(store: &str, url: &str, calls: usize) {
     for (kind, number) in guesses.iter().filter(|(kind, _)| *kind != 1) {
         register(&*repository, *kind, *number).await;
     }
-    let server = Server::start(&settings, Outside::default()).await.unwrap();
-    let address = format!("http://{}", server.address);
-    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    let (server, channel) = place.serve(&settings).await;
     shuffle(&mut guesses);
     // The first calls of a process find nothing warm.
     for number in 0..20 {
@@ -106,11 +94,13 @@ async fn measure(store: &str, url: &str, calls: usize) {
         }
     }
     server.stop().await.unwrap();
+    repository.close().await;
+    place.clear().await;
     let [with_code, others @ ..] = &mut times;
     let bare = median(&mut bare);
     println!("{store}: a bare hash takes {:.2} ms (median)", millis(bare));
     for (kind, times) in KINDS.iter().skip(1).zip(others) {
-        compare(store, bare, ("with a code", with_code), (kind, times));
+        compare(&store.to_string(), bare, ("with a code", with_code), (kind, times));
     }
 }
 

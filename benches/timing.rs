@@ -18,10 +18,17 @@ pub fn auc(ones: &[Duration], others: &[Duration]) -> f64 {
     auc.max(1.0 - auc)
 }
 
+/// The time that such a part of all are below: 0.5 is the time in the middle.
+pub fn quantile(times: &mut [Duration], part: f64) -> Duration {
+    times.sort();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    let place = (times.len() as f64 * part) as usize;
+    times.get(place.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
 /// The time in the middle.
 pub fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+    quantile(times, 0.5)
 }
 
 /// A time in milliseconds.

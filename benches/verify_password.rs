@@ -2,11 +2,11 @@
 //! kind in random order, and a classifier that knows nothing but the time.
 //!
 //! `cargo bench --bench verify_password -- [CALLS]` asks as often for active users as for unknown ones, and a tenth as
-//! often for pending ones, disabled ones and ones without a password. SQLite; and Postgres, an empty database of it,
-//! where `VESTIBULE_BENCH_POSTGRES_URL` names one.
+//! often for pending ones, disabled ones and ones without a password, on each store.
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
@@ -15,6 +15,7 @@
     reason = "a measurement that goes wrong panics, and prints what it has found"
 )]
 
+mod place;
 mod timing;
 
 use std::{
@@ -26,17 +27,18 @@ use sqlx::{AssertSqlSafe, Executor as _, PgPool, SqlitePool};
 use tonic::{Code, transport::Channel};
 use uuid::Uuid;
 use vestibule::{
-    config::Settings,
     domain::password::Password,
     grpc::proto::{
         VerifyPasswordRequest, user_service_client::UserServiceClient, verify_password_request::User,
     },
     hashing::PasswordHasher,
     random::{self, SystemRandom},
-    server::{Outside, Server},
 };
 
-use self::timing::{compare, median, millis, shuffle};
+use self::{
+    place::{Place, STORES, Store},
+    timing::{compare, median, millis, shuffle},
+};
 
 /// What nobody's password is, and what everybody's is.
 const GUESS: &str = "correct horse battery staple";
@@ -50,35 +52,20 @@ fn main() {
     let calls = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("vestibule.db").display());
-        measure("SQLite", &url, calls).await;
-        if let Ok(url) = std::env::var("VESTIBULE_BENCH_POSTGRES_URL") {
-            measure("Postgres", &url, calls).await;
+        for store in STORES {
+            measure(store, calls).await;
         }
     });
 }
 
 /// Prints what the times of one store tell.
-async fn measure(store: &str, url: &str, calls: usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let keyring = folder.path().join("keyring");
-    std::fs::write(&keyring, &*vestibule::sealing::Keyring::generate(&SystemRandom)).unwrap();
-    let flags = [
-        ("database.url", url.to_owned()),
-        ("grpc.listen", "127.0.0.1:0".to_owned()),
-        ("mail.sender", "console".to_owned()),
-        ("secrets.keyring_file", keyring.display().to_string()),
-        ("access.anonymous", "loopback".to_owned()),
-    ];
-    let settings = Settings::load(&[], &flags).unwrap();
-    vestibule::server::open_repository(&settings).await.unwrap().migrate().await.unwrap();
+async fn measure(store: Store, calls: usize) {
+    let place = Place::new(store).await;
+    let settings = place.settings("mail.sender = 'console'");
     let hasher = PasswordHasher::new(Duration::from_mins(1), Arc::new(SystemRandom));
     let hash = hasher.hash(Password::parse(PASSWORD).unwrap()).await.unwrap();
-    insert_users(url, hash.expose(), calls).await;
-    let server = Server::start(&settings, Outside::default()).await.unwrap();
-    let address = format!("http://{}", server.address);
-    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    insert_users(&place.url(), hash.expose(), calls).await;
+    let (server, channel) = place.serve(&settings).await;
 
     let mut guesses: Vec<(usize, usize)> = Vec::new();
     for kind in 0..KINDS.len() {
@@ -103,11 +90,12 @@ async fn measure(store: &str, url: &str, calls: usize) {
         }
     }
     server.stop().await.unwrap();
+    place.clear().await;
     let [active, others @ ..] = &mut times;
     let bare = median(&mut bare);
     println!("{store}: a bare hash takes {:.2} ms (median)", millis(bare));
     for (kind, times) in KINDS.iter().skip(1).zip(others) {
-        compare(store, bare, ("active", active), (kind, times));
+        compare(&store.to_string(), bare, ("active", active), (kind, times));
     }
 }
 

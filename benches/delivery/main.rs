@@ -9,7 +9,7 @@
 //!   clean run.
 //! - `scripts/postfix`: Postfix as a second opinion on what a mail is.
 //!
-//! SQLite; and Postgres, an empty database of it, where `VESTIBULE_BENCH_POSTGRES_URL` names one.
+//! Each on SQLite and on Postgres.
 
 #![allow(
     missing_docs,
@@ -23,11 +23,17 @@
 )]
 
 mod bare;
+#[path = "../place.rs"]
+mod place;
 mod postfix;
 mod sink;
+#[allow(dead_code, reason = "what tells two kinds of calls apart is asked elsewhere")]
+#[path = "../timing.rs"]
+mod timing;
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,22 +42,27 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use vestibule::{
     config::Settings,
     domain::{email_address::EmailAddress, request::Call, username::Username},
     grpc::proto::{CreateInactiveUserRequest, registration_service_client::RegistrationServiceClient},
     operations::CreateInactiveUser,
-    random::SystemRandom,
-    server::{Outside, Server},
+    server::Outside,
 };
 
-use self::sink::{Mood, Sink};
+use self::{
+    place::{Place, STORES, Store},
+    sink::{Mood, Sink},
+    timing::{millis, quantile},
+};
 
 /// How many connections there are to the mail server, ours and the bare ones.
 const CONNECTIONS: usize = 16;
 /// How many call at the same time.
 const CALLERS: usize = 8;
+/// How often each is measured, by turns: a machine is not as fast in one minute as in the next.
+const ROUNDS: usize = 3;
 
 fn main() {
     // Cargo adds `--bench`.
@@ -63,81 +74,44 @@ fn main() {
         if what == "postfix" {
             return postfix::judge(count(1_000), &arguments[2], &arguments[3]).await;
         }
-        let mut stores = vec![("SQLite", None)];
-        stores.extend(std::env::var("VESTIBULE_BENCH_POSTGRES_URL").ok().map(|url| ("Postgres", Some(url))));
-        for (store, url) in stores {
+        for store in STORES {
             if matches!(what, "drain" | "all") {
                 for pause in [0, 2] {
-                    drain(store, url.as_deref(), count(5_000), Duration::from_millis(pause)).await;
+                    drain(store, count(20_000), Duration::from_millis(pause)).await;
                 }
             }
             if matches!(what, "moods" | "all") {
-                moods(store, url.as_deref(), count(3_000)).await;
+                moods(store, count(2_000)).await;
             }
             if matches!(what, "mixed" | "all") {
-                mixed(store, url.as_deref(), count(3_000)).await;
+                mixed(store, count(1_000)).await;
             }
         }
     });
 }
 
-/// A place for one run: settings, and for SQLite the file.
-struct Place {
-    folder: tempfile::TempDir,
-    database: String,
-}
-
-impl Place {
-    fn new(url: Option<&str>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("vestibule.db");
-        let database = url.map_or_else(|| format!("sqlite:{}", file.display()), str::to_owned);
-        std::fs::write(folder.path().join("keyring"), &*vestibule::sealing::Keyring::generate(&SystemRandom))
-            .unwrap();
-        Self { folder, database }
-    }
-
-    fn settings(&self, mail_server: std::net::SocketAddr) -> Settings {
-        let flags = [
-            ("database.url", self.database.clone()),
-            ("grpc.listen", "127.0.0.1:0".to_owned()),
-            ("mail.sender", "smtp".to_owned()),
-            ("mail.smtp.url", format!("smtp://{mail_server}")),
-            ("secrets.keyring_file", self.folder.path().join("keyring").display().to_string()),
-            ("access.anonymous", "loopback".to_owned()),
-        ];
-        let file = self.folder.path().join("settings.toml");
-        std::fs::write(&file, format!("mail.concurrency = {CONNECTIONS}")).unwrap();
-        Settings::load(&[file], &flags).unwrap()
-    }
-
-    async fn serve(&self, mail_server: std::net::SocketAddr) -> (Server, Channel) {
-        let settings = self.settings(mail_server);
-        vestibule::server::open_repository(&settings).await.unwrap().migrate().await.unwrap();
-        let server = Server::start(&settings, Outside::default()).await.unwrap();
-        let channel =
-            Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap();
-        (server, channel)
-    }
+/// The settings of a service here that hands its mails to a mail server.
+fn settings(place: &Place, mail_server: SocketAddr) -> Settings {
+    place.settings(&format!(
+        "mail.sender = 'smtp'\nmail.smtp.url = 'smtp://{mail_server}'\nmail.concurrency = {CONNECTIONS}"
+    ))
 }
 
 fn email(run: &str, number: usize) -> String {
     format!("{run}{number}@d{}.example", number / 10 % 40)
 }
 
-async fn drain(store: &str, url: Option<&str>, mails: usize, pause: Duration) {
-    let place = Place::new(url);
+async fn drain(store: Store, mails: usize, pause: Duration) {
+    let place = Place::new(store).await;
     let sink = Sink::start(Mood::Good(pause)).await;
-    let settings = place.settings(sink.address);
-    let repository = vestibule::server::open_repository(&settings).await.unwrap();
-    repository.migrate().await.unwrap();
+    let settings = settings(&place, sink.address);
+    let repository = place.repository(&settings).await;
     let vestibule =
         Arc::new(vestibule::server::vestibule(&settings, repository, &Outside::default()).unwrap());
-    let run = format!("drain{}x", pause.as_millis());
     for number in 0..mails {
         let registration = CreateInactiveUser {
-            username: Username::parse(&format!("{run}{number}")).unwrap(),
-            email: EmailAddress::parse(&email(&run, number)).unwrap(),
+            username: Username::parse(&format!("drain{number}")).unwrap(),
+            email: EmailAddress::parse(&email("drain", number)).unwrap(),
             password: None,
             send_email: true,
             site: None,
@@ -148,12 +122,13 @@ async fn drain(store: &str, url: Option<&str>, mails: usize, pause: Duration) {
     }
     vestibule.repository.close().await;
     let start = Instant::now();
-    let (server, _) = place.serve(sink.address).await;
+    let (server, _) = place.serve(&settings).await;
     while sink.count() < mails {
         sleep(Duration::from_millis(1)).await;
     }
     let ours = mails as f64 / start.elapsed().as_secs_f64();
     server.stop().await.unwrap();
+    place.clear().await;
     let bare = bare::rate(mails, CONNECTIONS, Sink::start(Mood::Good(pause)).await.address).await;
     println!(
         "{store}, a mail server that thinks {} ms about each answer: {mails} mails at {ours:.0} a second, \
@@ -163,37 +138,52 @@ async fn drain(store: &str, url: Option<&str>, mails: usize, pause: Duration) {
     );
 }
 
-async fn moods(store: &str, url: Option<&str>, calls: usize) {
-    let mut healthy = None;
-    // The healthy one twice: the first run warms up.
-    for (index, (name, mood)) in [
-        ("healthy", Some(Mood::Good(Duration::ZERO))),
-        ("healthy", Some(Mood::Good(Duration::ZERO))),
-        ("not there", None),
-        ("silent", Some(Mood::Silent)),
-        ("closing (421)", Some(Mood::Closing)),
-        ("putting everybody off (451)", Some(Mood::Later)),
-        ("slow (50 ms an answer)", Some(Mood::Good(Duration::from_millis(50)))),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let place = Place::new(url);
-        let sink = match mood {
-            Some(mood) => Some(Sink::start(mood).await),
-            None => None,
-        };
-        let nowhere = "127.77.0.9:9".parse().unwrap();
-        let (server, channel) = place.serve(sink.as_ref().map_or(nowhere, |sink| sink.address)).await;
-        let mut times = register(&channel, &format!("mood{index}x"), calls).await;
-        server.stop().await.unwrap();
-        let (median, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-        if index == 0 {
-            continue;
+/// The moods of a mail server that are set against the first of them; where there is none, nobody listens.
+const MOODS: [(&str, Option<Mood>); 6] = [
+    ("healthy", Some(Mood::Good(Duration::ZERO))),
+    ("not there", None),
+    ("silent", Some(Mood::Silent)),
+    ("closing (421)", Some(Mood::Closing)),
+    ("putting everybody off (451)", Some(Mood::Later)),
+    ("slow (50 ms an answer)", Some(Mood::Good(Duration::from_millis(50)))),
+];
+
+async fn moods(store: Store, calls: usize) {
+    let mut times = MOODS.map(|_| Vec::new());
+    // The first run warms up.
+    register_in(store, MOODS[0].1, calls).await;
+    for _ in 0..ROUNDS {
+        for ((_, mood), times) in MOODS.into_iter().zip(&mut times) {
+            times.extend(register_in(store, mood, calls).await);
         }
-        let ratio = p99.as_secs_f64() / healthy.get_or_insert(p99).as_secs_f64();
+    }
+    compare(store, "registrations", MOODS.map(|(name, _)| name).into_iter().zip(times));
+}
+
+/// How long registrations take while the mail server is in a mood.
+async fn register_in(store: Store, mood: Option<Mood>, calls: usize) -> Vec<Duration> {
+    let place = Place::new(store).await;
+    let sink = match mood {
+        Some(mood) => Some(Sink::start(mood).await),
+        None => None,
+    };
+    let address = sink.as_ref().map_or("127.77.0.9:9".parse().unwrap(), |sink| sink.address);
+    let (server, channel) = place.serve(&settings(&place, address)).await;
+    let times = register(&channel, calls).await;
+    server.stop().await.unwrap();
+    place.clear().await;
+    times
+}
+
+/// Prints the times of each kind, and how they compare to those of the first.
+fn compare(store: Store, what: &str, kinds: impl IntoIterator<Item = (&'static str, Vec<Duration>)>) {
+    let mut first = None;
+    for (name, mut times) in kinds {
+        let (median, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+        let ratio = p99.as_secs_f64() / first.get_or_insert(p99).as_secs_f64();
         println!(
-            "{store}, mail server {name}: {calls} registrations, median {:.2} ms, p99 {:.2} ms, {ratio:.2} of healthy",
+            "{store}, mail server {name}: {} {what}, median {:.2} ms, p99 {:.2} ms, ratio {ratio:.2}",
+            times.len(),
             millis(median),
             millis(p99),
         );
@@ -201,16 +191,16 @@ async fn moods(store: &str, url: Option<&str>, calls: usize) {
 }
 
 /// Registers by several callers, each as fast as it can, and says how long each call took.
-async fn register(channel: &Channel, run: &str, calls: usize) -> Vec<Duration> {
+async fn register(channel: &Channel, calls: usize) -> Vec<Duration> {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let (mut client, run) = (RegistrationServiceClient::new(channel.clone()), run.to_owned());
+        let mut client = RegistrationServiceClient::new(channel.clone());
         callers.spawn(async move {
             let mut times = Vec::new();
             for number in (caller..calls).step_by(CALLERS) {
                 let request = CreateInactiveUserRequest {
-                    username: format!("{run}{number}"),
-                    email: email(&run, number),
+                    username: format!("mood{number}"),
+                    email: email("mood", number),
                     ..Default::default()
                 };
                 let start = Instant::now();
@@ -223,76 +213,54 @@ async fn register(channel: &Channel, run: &str, calls: usize) -> Vec<Duration> {
     callers.join_all().await.concat()
 }
 
-async fn mixed(store: &str, url: Option<&str>, calls: usize) {
-    let mut clean = None;
-    for (index, (name, mood)) in [
-        ("clean", Mood::Good(Duration::ZERO)),
-        ("clean", Mood::Good(Duration::ZERO)),
-        ("a tenth put off and a tenth refused", Mood::Mixed),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let place = Place::new(url);
-        let sink = Sink::start(mood).await;
-        let (server, channel) = place.serve(sink.address).await;
-        let committed = paced(&channel, &format!("mixed{index}x"), calls).await;
-        let others: Vec<_> =
-            committed.iter().filter(|(email, _)| !email.contains("0@") && !email.contains("1@")).collect();
-        let deadline = Instant::now() + Duration::from_mins(1);
-        let mut times = loop {
-            let taken = sink.taken();
-            if others.iter().all(|(email, _)| taken.contains_key(*email)) {
-                break others
-                    .iter()
-                    .map(|(email, commit)| taken[*email].saturating_duration_since(**commit))
-                    .collect::<Vec<_>>();
-            }
-            assert!(Instant::now() < deadline, "mails are missing");
-            sleep(Duration::from_millis(50)).await;
-        };
-        server.stop().await.unwrap();
-        let (median, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-        if index == 0 {
-            continue;
+async fn mixed(store: Store, calls: usize) {
+    let kinds =
+        [("clean", Mood::Good(Duration::ZERO)), ("putting a tenth off and refusing a tenth", Mood::Mixed)];
+    let mut times = kinds.map(|_| Vec::new());
+    deliver_in(store, Mood::Mixed, calls).await;
+    for _ in 0..ROUNDS {
+        for ((_, mood), times) in kinds.into_iter().zip(&mut times) {
+            times.extend(deliver_in(store, mood, calls).await);
         }
-        let ratio = p99.as_secs_f64() / clean.get_or_insert(p99).as_secs_f64();
-        println!(
-            "{store}, {name}: {} mails of others, median {:.2} ms, p99 {:.2} ms from commit to delivery, {ratio:.2} of clean",
-            times.len(),
-            millis(median),
-            millis(p99),
-        );
     }
+    compare(store, "mails to the others", kinds.map(|(name, _)| name).into_iter().zip(times));
+}
+
+/// How long the mails take that no mood concerns, from the answer to their registration.
+async fn deliver_in(store: Store, mood: Mood, calls: usize) -> Vec<Duration> {
+    let place = Place::new(store).await;
+    let sink = Sink::start(mood).await;
+    let (server, channel) = place.serve(&settings(&place, sink.address)).await;
+    let mut committed = paced(&channel, calls).await;
+    committed.retain(|email, _| !email.contains("0@") && !email.contains("1@"));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let taken = loop {
+        let taken = sink.taken();
+        if committed.keys().all(|email| taken.contains_key(email)) {
+            break taken;
+        }
+        assert!(Instant::now() < deadline, "mails are missing");
+        sleep(Duration::from_millis(50)).await;
+    };
+    server.stop().await.unwrap();
+    place.clear().await;
+    committed.iter().map(|(email, commit)| taken[email].saturating_duration_since(*commit)).collect()
 }
 
 /// Registers at a steady pace, and says when each recipient's registration was answered.
-async fn paced(channel: &Channel, run: &str, calls: usize) -> HashMap<String, Instant> {
+async fn paced(channel: &Channel, calls: usize) -> HashMap<String, Instant> {
     let mut pace = interval(Duration::from_millis(10));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut registering = JoinSet::new();
     for number in 0..calls {
         pace.tick().await;
-        let (mut client, username, email) =
-            (RegistrationServiceClient::new(channel.clone()), format!("{run}{number}"), email(run, number));
+        let (mut client, email) = (RegistrationServiceClient::new(channel.clone()), email("paced", number));
         registering.spawn(async move {
+            let username = format!("paced{number}");
             let request = CreateInactiveUserRequest { username, email: email.clone(), ..Default::default() };
-            // The commit comes a little before the answer; what is measured from the call is longer than the truth.
-            let start = Instant::now();
             client.create_inactive_user(request).await.unwrap();
-            (email, start)
+            (email, Instant::now())
         });
     }
     registering.join_all().await.into_iter().collect()
-}
-
-fn quantile(times: &mut [Duration], part: f64) -> Duration {
-    times.sort_unstable();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
-    let place = ((times.len() - 1) as f64 * part).round() as usize;
-    times[place]
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

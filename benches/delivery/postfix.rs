@@ -9,15 +9,18 @@ use vestibule::grpc::proto::{
     ActivateRequest, CreateInactiveUserRequest, registration_service_client::RegistrationServiceClient,
 };
 
-use super::Place;
+use super::{
+    place::{Place, Store},
+    settings,
+};
 
 /// How long Postfix may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Registers so many users at `server`, and looks at each mail in its Maildir.
 pub async fn judge(mails: usize, server: &str, maildir: &str) {
-    let place = Place::new(None);
-    let (running, channel) = place.serve(server.parse().unwrap()).await;
+    let place = Place::new(Store::Sqlite).await;
+    let (running, channel) = place.serve(&settings(&place, server.parse().unwrap())).await;
     let mut client = RegistrationServiceClient::new(channel);
     let start = Instant::now();
     for number in 0..mails {
@@ -60,6 +63,7 @@ pub async fn judge(mails: usize, server: &str, maildir: &str) {
         activated += 1;
     }
     running.stop().await.unwrap();
+    place.clear().await;
     assert_eq!((recipients.len(), message_ids.len(), activated), (mails, mails, mails));
     println!("Postfix: {mails} mails in {:.1} s, each parsed, each key used", took.as_secs_f64());
 }

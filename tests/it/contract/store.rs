@@ -21,7 +21,7 @@ use vestibule::{
     },
 };
 
-use crate::support::postgres::Database;
+use crate::support::{night::patience, postgres::Database};
 
 /// The tables, those of a user first.
 pub const TABLES: [&str; 9] = [
@@ -43,7 +43,7 @@ const REGISTRATION_TABLES: [&str; 6] =
 /// The tables that hold nothing of a user.
 const OTHER_TABLES: [&str; 3] = ["requests", "mail_counts", "suppressions"];
 
-/// Far longer than any case takes: what waits for something that never comes fails then.
+/// Far longer than any call takes.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A fresh, migrated store; what a [`Repository`] can do can be done to it directly.
@@ -99,7 +99,7 @@ async fn run<F: Future<Output = ()> + Send + 'static>(
     store: Store,
 ) -> Result<(), tokio::task::JoinError> {
     let mut task = JoinSet::new();
-    task.spawn(async move { timeout(PATIENCE, case(store)).await.expect("the case ends") });
+    task.spawn(async move { timeout(patience(), case(store)).await.expect("the case ends") });
     task.join_next().await.unwrap()
 }
 
