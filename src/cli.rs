@@ -17,7 +17,12 @@ mod serve;
 mod templates;
 mod users;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -130,7 +135,10 @@ pub fn run() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "vestibule: {}", Causes(error.as_ref()));
+    if error.is::<ReaderGone>() {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "vestibule: {}", Causes(error.as_ref()));
     if error.is::<ConfigError>() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
 }
 
@@ -142,10 +150,24 @@ async fn open(config: &ConfigFiles) -> anyhow::Result<Vestibule> {
     server::vestibule(&settings, repository, &Outside::default())
 }
 
-/// Writes a result.
+/// Whoever read the results has seen enough, as `head` does: a command ends then, and none of it is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the results")]
+struct ReaderGone;
+
+/// Writes a result, and ends its line.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stdout(), "{text}")?;
-    Ok(ExitCode::SUCCESS)
+    write(&format!("{text}\n"))
+}
+
+/// Writes a result as it is.
+fn write(text: &str) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parse_username(text: &str) -> Result<Username, String> {

@@ -1,6 +1,6 @@
 //! `vestibule mail`: mails to look at.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{
@@ -8,7 +8,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{ConfigFiles, print};
+use super::{ConfigFiles, print, write};
 use crate::{
     config::ConfigError,
     domain::{Invalid, locale::Locale, mail::MailKind, site::SiteId},
@@ -73,11 +73,7 @@ impl MailCommand {
         match command.format {
             Format::Text => print(&mail.text),
             Format::Html => print(&mail.html.context("the mail has no HTML")?),
-            Format::Eml => {
-                // As it is, its last line's end included.
-                std::io::stdout().write_all(mail.message.as_bytes())?;
-                Ok(ExitCode::SUCCESS)
-            }
+            Format::Eml => write(&mail.message),
         }
     }
 }

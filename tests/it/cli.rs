@@ -17,7 +17,10 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::{process::run, server::on_each_store};
+use crate::support::{
+    process::{run, vestibule},
+    server::on_each_store,
+};
 
 on_each_store! {
     serving: [
@@ -67,6 +70,17 @@ fn the_version_is_that_of_the_package() {
         let output = run(folder.path(), &[argument], &[]);
         assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
         assert_eq!(stdout(&output), format!("vestibule {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn who_reads_no_further_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["version"][..], &["man"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = vestibule(folder.path()).args(arguments).stdout(writer).output().unwrap();
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""), "{arguments:?}");
     }
 }
 
