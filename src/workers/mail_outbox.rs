@@ -47,8 +47,6 @@ const POLL: Duration = Duration::from_secs(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// The longest that a mail of a slow domain is put off.
-const PUT_OFF_MILLIS: i64 = 15_000;
 /// How long ago a mail server may have answered that is busy with mails, to be taken for one that works.
 const RECENT: Duration = Duration::from_secs(5);
 /// How long a connection to a mail server that nobody uses is kept.
@@ -184,9 +182,8 @@ impl Loop {
             self.hand.begun(sending.id(), lease, domain, Instant::now());
             self.outbox.metrics.sending.set(self.hand.sending());
         }
-        for mail in self.hand.drop_slow() {
-            let next_attempt_time = self.outbox.attempts.clock.now() + self.put_off();
-            self.give_back(mail.lease(), next_attempt_time);
+        for (lease, rest) in self.hand.drop_slow(Instant::now()) {
+            self.give_back(lease, self.outbox.attempts.clock.now() + self.jitter(rest));
         }
     }
 
@@ -316,13 +313,17 @@ impl Loop {
 
     /// The domains whose mails can't be sent at the moment, and when they are looked at again.
     fn resting(&self, now: Timestamp) -> Vec<RestingDomain> {
-        let until = now + self.put_off();
-        self.hand.full().map(|domain| RestingDomain { domain: domain.to_owned(), until }).collect()
+        let full = self.hand.full(Instant::now());
+        full.map(|(domain, rest)| RestingDomain { domain: domain.to_owned(), until: now + self.jitter(rest) })
+            .collect()
     }
 
-    fn put_off(&self) -> TimeDelta {
-        let jitter = random::number(&*self.outbox.attempts.random) % (PUT_OFF_MILLIS.unsigned_abs() / 2 + 1);
-        TimeDelta::milliseconds(PUT_OFF_MILLIS / 2 + i64::try_from(jitter).unwrap_or(0))
+    /// Between half of a time and all of it.
+    fn jitter(&self, time: Duration) -> TimeDelta {
+        let half = TimeDelta::from_std(time / 2).unwrap_or(TimeDelta::MAX);
+        let jitter =
+            random::number(&*self.outbox.attempts.random) % half.num_milliseconds().unsigned_abs().max(1);
+        half + TimeDelta::milliseconds(i64::try_from(jitter).unwrap_or(0))
     }
 
     /// Lets go of what is not being sent; it is due again at once.

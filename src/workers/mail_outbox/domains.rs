@@ -9,6 +9,10 @@ use tokio::{task, time::Instant};
 const SLOW: Duration = Duration::from_secs(2);
 /// How long a slow domain is taken for slow when nothing more is heard of it.
 const MEMORY: Duration = Duration::from_mins(1);
+/// How long the mails of a slow domain rest for which there is no room, at least …
+const MIN_REST: Duration = Duration::from_secs(15);
+/// … and at most.
+const MAX_REST: Duration = Duration::from_mins(5);
 /// How many slow domains are kept in mind.
 const MAX_SLOW: usize = 1000;
 
@@ -22,9 +26,32 @@ pub(super) struct Domains {
 #[derive(Debug)]
 struct Domain {
     running: Vec<(task::Id, Instant)>,
-    /// How many may run: grows with every quick end, and is one for a slow domain.
+    /// How many may run, unless it is slow: grows with every quick end.
     window: usize,
-    slow_until: Option<Instant>,
+    slow: Option<Slow>,
+}
+
+/// The time in which a domain is slow.
+#[derive(Debug, Clone, Copy)]
+struct Slow {
+    since: Instant,
+    until: Instant,
+}
+
+/// Where there is room for one more mail.
+pub(super) struct Room<'a> {
+    domains: &'a HashMap<String, Domain>,
+    /// How many mails to one slow domain may run; none may begin if all slow ones together have what is theirs.
+    slow_window: usize,
+}
+
+impl Room<'_> {
+    /// Whether one more mail to the domain may begin.
+    pub fn is_for(&self, domain: &str) -> bool {
+        self.domains.get(domain).is_none_or(|domain| {
+            domain.running.len() < if domain.slow.is_some() { self.slow_window } else { domain.window }
+        })
+    }
 }
 
 impl Domains {
@@ -32,9 +59,15 @@ impl Domains {
         Self { places, domains: HashMap::new() }
     }
 
-    /// Whether one more mail to the domain may begin.
-    pub fn has_room(&self, domain: &str) -> bool {
-        self.domains.get(domain).is_none_or(|domain| domain.running.len() < domain.window)
+    /// Where there is room at the moment. Slow domains share half of the places, so that the other half is always for
+    /// others; a slow domain that is the only one has all of that half.
+    pub fn room(&self) -> Room<'_> {
+        let theirs = (self.places / 2).max(1);
+        let slow = self.domains.values().filter(|domain| domain.slow.is_some() && !domain.running.is_empty());
+        let (count, running) =
+            slow.fold((0, 0), |(count, running), domain| (count + 1, running + domain.running.len()));
+        let slow_window = if running < theirs { (theirs / count.max(1)).max(1) } else { 0 };
+        Room { domains: &self.domains, slow_window }
     }
 
     pub fn begun(&mut self, domain: &str, attempt: task::Id, now: Instant) {
@@ -42,7 +75,7 @@ impl Domains {
         let domain = self.domains.entry(domain.to_owned()).or_insert_with(|| Domain {
             running: Vec::new(),
             window: first,
-            slow_until: None,
+            slow: None,
         });
         domain.running.push((attempt, now));
     }
@@ -54,12 +87,12 @@ impl Domains {
         let (_, since) = domain.running.swap_remove(place);
         if now.saturating_duration_since(since) > SLOW {
             domain.slow(now);
-        } else if domain.slow_until.take().is_some() {
+        } else if domain.slow.take().is_some() {
             domain.window = first_window(self.places);
         } else {
             domain.window = (domain.window + 1).min(last);
         }
-        if domain.running.is_empty() && domain.slow_until.is_none() {
+        if domain.running.is_empty() && domain.slow.is_none() {
             self.domains.remove(name);
         }
     }
@@ -71,13 +104,14 @@ impl Domains {
                 domain.slow(now);
             }
         }
-        let is_live = |domain: &Domain| {
-            !domain.running.is_empty() || domain.slow_until.is_some_and(|until| until > now)
-        };
+        let is_live =
+            |domain: &Domain| !domain.running.is_empty() || domain.slow.is_some_and(|slow| slow.until > now);
         self.domains.retain(|_, domain| is_live(domain));
         while self.domains.len() > MAX_SLOW + self.places {
             let idle = self.domains.iter().filter(|(_, domain)| domain.running.is_empty());
-            let Some(oldest) = idle.min_by_key(|(_, domain)| domain.slow_until).map(|(name, _)| name.clone())
+            let Some(oldest) = idle
+                .min_by_key(|(_, domain)| domain.slow.map(|slow| slow.until))
+                .map(|(name, _)| name.clone())
             else {
                 return;
             };
@@ -85,22 +119,25 @@ impl Domains {
         }
     }
 
-    /// Whether it is slow.
-    pub fn is_slow(&self, domain: &str) -> bool {
-        self.domains.get(domain).is_some_and(|domain| domain.slow_until.is_some())
+    /// How long a mail to the domain rests for which there is no room: as long as the domain has been slow, so that many
+    /// mails that wait for it are not put off all the time. None for a domain that isn't slow.
+    pub fn rest(&self, domain: &str, now: Instant) -> Option<Duration> {
+        let slow = self.domains.get(domain)?.slow?;
+        Some(now.saturating_duration_since(slow.since).clamp(MIN_REST, MAX_REST))
     }
 
-    /// The slow domains that have no room: their mails have to wait.
-    pub fn full(&self) -> impl Iterator<Item = &str> {
-        let full = |domain: &Domain| domain.slow_until.is_some() && domain.running.len() >= domain.window;
-        self.domains.iter().filter(move |(_, domain)| full(domain)).map(|(name, _)| name.as_str())
+    /// The slow domains that have no room, and how long their mails rest.
+    pub fn full(&self, now: Instant) -> impl Iterator<Item = (&str, Duration)> {
+        let room = self.room();
+        let full = self.domains.keys().filter(move |name| !room.is_for(name));
+        full.filter_map(move |name| Some((name.as_str(), self.rest(name, now)?)))
     }
 }
 
 impl Domain {
     fn slow(&mut self, now: Instant) {
-        self.window = 1;
-        self.slow_until = Some(now + MEMORY);
+        let since = self.slow.map_or(now, |slow| slow.since);
+        self.slow = Some(Slow { since, until: now + MEMORY });
     }
 }
 
@@ -132,12 +169,16 @@ mod tests {
     fn room(domains: &mut Domains, domain: &str, ids: &[task::Id], now: Instant) -> usize {
         let mut begun = 0;
         for id in ids {
-            if domains.has_room(domain) {
+            if domains.room().is_for(domain) {
                 domains.begun(domain, *id, now);
                 begun += 1;
             }
         }
         begun
+    }
+
+    fn full(domains: &Domains, now: Instant) -> Vec<(&str, Duration)> {
+        domains.full(now).collect()
     }
 
     #[tokio::test]
@@ -160,24 +201,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_domain_has_one_place_until_it_answers_quickly() {
-        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(20).await);
+    async fn slow_domains_share_half_of_the_places_until_they_answer_quickly() {
+        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(40).await);
         assert_eq!(room(&mut domains, "slow.example", &ids, now), 4);
         let later = now + SLOW + Duration::from_millis(1);
         domains.look(now + SLOW);
-        assert!(!domains.is_slow("slow.example"));
+        assert_eq!(domains.rest("slow.example", now + SLOW), None);
         // They need not have ended.
         domains.look(later);
-        assert!(domains.is_slow("slow.example"));
-        assert_eq!(domains.full().collect::<Vec<_>>(), ["slow.example"]);
-        for id in &ids[..4] {
-            domains.ended("slow.example", *id, later);
+        assert_eq!(domains.rest("slow.example", later), Some(MIN_REST));
+        assert_eq!(room(&mut domains, "slow.example", &ids[4..], later), 4);
+        assert_eq!(full(&domains, later), [("slow.example", MIN_REST)]);
+        // Another one that becomes slow has what the first leaves, and both have half of it in the end.
+        assert_eq!(room(&mut domains, "lazy.example", &ids[20..], later), 4);
+        let latest = later + SLOW + Duration::from_millis(1);
+        domains.look(latest);
+        assert_eq!(full(&domains, latest).len(), 2);
+        for id in &ids[..6] {
+            domains.ended("slow.example", *id, latest);
         }
-        assert_eq!(domains.full().count(), 0);
-        assert_eq!(room(&mut domains, "slow.example", &ids, later), 1);
-        domains.ended("slow.example", ids[0], later + SLOW);
-        assert!(!domains.is_slow("slow.example"));
-        assert_eq!(room(&mut domains, "slow.example", &ids, later), 4);
+        assert_eq!(full(&domains, latest), [("lazy.example", MIN_REST)]);
+        assert_eq!(room(&mut domains, "slow.example", &ids[8..20], latest), 2);
+        assert_eq!(full(&domains, latest).len(), 2);
+        assert_eq!(room(&mut domains, "quick.example", &ids[30..], latest), 4);
+        domains.ended("slow.example", ids[8], latest + SLOW);
+        assert_eq!(domains.rest("slow.example", latest), None);
+        assert_eq!(
+            room(&mut domains, "slow.example", &ids[8..20], latest),
+            1,
+            "of four, of which three run still"
+        );
+    }
+
+    #[tokio::test]
+    async fn mails_rest_for_as_long_as_their_domain_has_been_slow() {
+        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(1).await);
+        domains.begun("slow.example", ids[0], now);
+        let since = now + Duration::from_secs(3);
+        for (seconds, rest) in
+            [(3, MIN_REST), (18, MIN_REST), (103, Duration::from_secs(100)), (900, MAX_REST)]
+        {
+            let now = now + Duration::from_secs(seconds);
+            domains.look(now);
+            assert_eq!(domains.rest("slow.example", now), Some(rest), "{:?}", now - since);
+        }
     }
 
     #[tokio::test]
@@ -190,7 +257,7 @@ mod tests {
         }
         domains.look(now);
         assert_eq!(domains.domains.len(), MAX_SLOW + PLACES);
-        assert!(domains.is_slow(&format!("d{}.example", 2 * MAX_SLOW - 1)), "the latest stay");
+        assert!(domains.rest(&format!("d{}.example", 2 * MAX_SLOW - 1), now).is_some(), "the latest stay");
         domains.look(now + SLOW + 2 * MEMORY);
         assert!(domains.domains.is_empty());
     }

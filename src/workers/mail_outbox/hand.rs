@@ -115,7 +115,8 @@ impl Hand {
         if self.sending.len() >= self.places {
             return None;
         }
-        let place = self.waiting.iter().position(|waiting| self.domains.has_room(waiting.mail.domain()))?;
+        let room = self.domains.room();
+        let place = self.waiting.iter().position(|waiting| room.is_for(waiting.mail.domain()))?;
         self.waiting.remove(place).map(|waiting| waiting.mail)
     }
 
@@ -151,9 +152,9 @@ impl Hand {
         self.domains.look(now);
     }
 
-    /// The domains whose mails have to wait.
-    pub fn full(&self) -> impl Iterator<Item = &str> {
-        self.domains.full()
+    /// The domains whose mails have to wait, and how long.
+    pub fn full(&self, now: Instant) -> impl Iterator<Item = (&str, Duration)> {
+        self.domains.full(now)
     }
 
     /// Lets go of everything that waits.
@@ -161,14 +162,15 @@ impl Hand {
         self.waiting.drain(..).map(|waiting| waiting.mail).collect()
     }
 
-    /// Lets go of what waits for slow domains, so that it is in nobody's way.
-    pub fn drop_slow(&mut self) -> Vec<ClaimedMail> {
-        let (slow, waiting) = self
-            .waiting
-            .drain(..)
-            .partition::<Vec<_>, _>(|waiting| self.domains.is_slow(waiting.mail.domain()));
-        self.waiting = waiting.into();
-        slow.into_iter().map(|waiting| waiting.mail).collect()
+    /// Lets go of what waits for slow domains, so that it is in nobody's way; says how long each mail rests.
+    pub fn drop_slow(&mut self, now: Instant) -> Vec<(MailLease, Duration)> {
+        let mut slow = Vec::new();
+        self.waiting.retain(|Waiting { mail, .. }| {
+            let rest = self.domains.rest(mail.domain(), now);
+            slow.extend(rest.map(|rest| (mail.lease(), rest)));
+            rest.is_none()
+        });
+        slow
     }
 }
 
