@@ -2,7 +2,7 @@
 
 use std::{
     error::Error as _,
-    fs,
+    fmt, fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -114,7 +114,7 @@ pub(super) fn max_connections(settings: &Settings) -> usize {
 pub async fn open_repository(settings: &Settings) -> anyhow::Result<Arc<dyn Repository>> {
     let (database, repository) = repository(settings)?;
     if let Database::Sqlite(_) = database {
-        repository.migrate().await.context("the SQLite database can't be brought up to date")?;
+        repository.migrate().await.with_context(|| format!("{database} can't be brought up to date"))?;
     }
     Ok(repository)
 }
@@ -128,8 +128,8 @@ pub async fn open_existing_repository(settings: &Settings) -> anyhow::Result<Arc
         let sentence = format!("database.url: there is no database at {}", path.display());
         return Err(ConfigError(sentence).into());
     }
-    let (_, repository) = repository(settings)?;
-    if !repository.is_ready().await? {
+    let (database, repository) = repository(settings)?;
+    if !repository.is_ready().await.with_context(|| format!("{database} can't be used"))? {
         anyhow::bail!("the schema is not up to date; run: vestibule migrate");
     }
     Ok(repository)
@@ -209,6 +209,16 @@ pub(super) fn spawn_schedules(settings: &Settings, vestibule: &Arc<Vestibule>, w
 enum Database {
     Sqlite(PathBuf),
     Postgres,
+}
+
+/// What an error is told of: the setting, and the file if it is one.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "database.url: {}", path.display()),
+            Self::Postgres => write!(f, "database.url: the database"),
+        }
+    }
 }
 
 fn database(url: &str) -> Result<Database, ConfigError> {

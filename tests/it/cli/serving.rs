@@ -121,10 +121,17 @@ fn health_asks_where_the_settings_say_and_finds_problems_where_nobody_answers() 
 fn a_file_that_is_no_database_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("vestibule.db"), "This is no database, but a text. ".repeat(50)).unwrap();
-    let output = run(folder.path(), &["users", "list"], &[]);
-    assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
-    let said = stderr(&output);
-    assert_eq!((said.lines().count(), said.matches("file is not a database").count()), (1, 1), "{said}");
+    for (arguments, what) in [
+        (["users", "list"], "can't be used"),
+        (["serve", "--listen=127.0.0.1:0"], "can't be brought up to date"),
+    ] {
+        let output = run(folder.path(), &arguments, &[]);
+        assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
+        let said = stderr(&output);
+        let expected = format!("vestibule: database.url: vestibule.db {what}: ");
+        assert!(said.starts_with(&expected), "{said}");
+        assert_eq!((said.lines().count(), said.matches("file is not a database").count()), (1, 1), "{said}");
+    }
 }
 
 #[test]
