@@ -3,19 +3,20 @@
 //! A hash takes 19 MiB and some 20 ms of a core: without a bound, a burst of registrations would take the
 //! machine's memory, and every other call would wait behind it.
 
+mod memory;
 mod stored;
 mod threads;
 
 use std::{hint, sync::Arc, thread, time::Duration};
 
-use argon2::{Algorithm, Argon2, PasswordHasher as _, Version};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::timeout,
 };
 
 use self::{
-    stored::{SALT_BYTES, StoredHash},
+    memory::Memory,
+    stored::{SALT_BYTES, StoredHash, argon2},
     threads::Threads,
 };
 use crate::{
@@ -62,15 +63,9 @@ impl PasswordHasher {
     }
 
     /// The password's argon2id hash, as a PHC string.
-    #[expect(clippy::expect_used, reason = "the parameters are constants")]
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Overloaded> {
         let salt = random::bytes::<SALT_BYTES>(&*self.random);
-        let hash = self.run(move || {
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, stored::params())
-                .hash_password_with_salt(password.expose(), &salt)
-                .expect("a valid salt")
-                .to_string()
-        });
+        let hash = self.run(move |memory| StoredHash::make(password.expose(), &salt, memory));
         Ok(PasswordHash::new(hash.await?))
     }
 
@@ -81,17 +76,17 @@ impl PasswordHasher {
         password: Password,
         hash: Option<PasswordHash>,
     ) -> Result<Verdict, Overloaded> {
-        self.run(move || {
+        self.run(move |memory| {
             let stored = hash.as_ref().map(|hash| StoredHash::parse(hash.expose()));
             if let Some(Some(stored)) = &stored {
-                let right = stored.verify(password.expose());
+                let right = stored.verify(password.expose(), memory);
                 return if right {
                     Verdict::Right { outdated: stored.is_outdated() }
                 } else {
                     Verdict::Wrong
                 };
             }
-            hint::black_box(StoredHash::dummy().verify(password.expose()));
+            hint::black_box(StoredHash::dummy().verify(password.expose(), memory));
             if stored.is_some() { Verdict::Unusable } else { Verdict::Wrong }
         })
         .await
@@ -101,11 +96,9 @@ impl PasswordHasher {
     /// out the few codes there are.
     #[expect(clippy::expect_used, reason = "the parameters are constants")]
     pub async fn hash_code(&self, code: ActivationCode, salt: Mac) -> Result<CodeHash, Overloaded> {
-        self.run(move || {
+        self.run(move |memory| {
             let mut hash = [0; CodeHash::BYTES];
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, stored::params())
-                .hash_password_into(code.expose().as_bytes(), &salt.0, &mut hash)
-                .expect("a valid salt");
+            memory.argon2(&argon2(), code.expose().as_bytes(), &salt.0, &mut hash).expect("a valid salt");
             CodeHash::new(hash)
         })
         .await
@@ -115,15 +108,15 @@ impl PasswordHasher {
     #[expect(clippy::expect_used, reason = "a hash does not panic")]
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
         let slot = Arc::clone(&self.slots).acquire_owned();
         let slot = timeout(self.queue, slot).await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
         let (done, outcome) = oneshot::channel();
-        self.threads.run(Box::new(move || {
+        self.threads.run(Box::new(move |memory| {
             // The slot is held until the work is done, even when nobody waits for it any more.
             let _slot = slot;
-            let _ = done.send(work());
+            let _ = done.send(work(memory));
         }));
         Ok(outcome.await.expect("hashing ends"))
     }
@@ -131,7 +124,7 @@ impl PasswordHasher {
 
 #[cfg(test)]
 mod tests {
-    use argon2::{PasswordVerifier as _, password_hash::phc};
+    use argon2::{Argon2, PasswordVerifier as _, password_hash::phc};
 
     use super::*;
     use crate::random::SystemRandom;

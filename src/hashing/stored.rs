@@ -11,6 +11,8 @@ use argon2::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::Sha256;
 
+use super::memory::Memory;
+
 /// 19 MiB, two passes, one lane: OWASP's first choice for argon2id.
 pub(super) const MEMORY_KIB: u32 = 19 * 1024;
 pub(super) const PASSES: u32 = 2;
@@ -61,11 +63,26 @@ impl StoredHash {
         let form = if let Some(rest) = text.strip_prefix("pbkdf2_sha256$") {
             pbkdf2(rest)
         } else if let Some(phc) = text.strip_prefix("argon2$") {
-            argon2(&format!("${phc}"), true)
+            phc_string(&format!("${phc}"), true)
         } else {
-            argon2(text, false)
+            phc_string(text, false)
         };
         form.map(Self)
+    }
+
+    /// A hash of ours, as a PHC string.
+    #[expect(clippy::expect_used, reason = "the parameters are constants")]
+    pub(super) fn make(password: &[u8], salt: &[u8; SALT_BYTES], memory: &mut Memory) -> String {
+        let mut output = [0; OUTPUT_BYTES];
+        memory.argon2(&argon2(), password, salt, &mut output).expect("a valid salt");
+        let hash = phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: phc::ParamsString::try_from(&params()).expect("valid parameters"),
+            salt: Some(Salt::new(salt).expect("a salt")),
+            hash: Some(Output::new(&output).expect("an output")),
+        };
+        hash.to_string()
     }
 
     /// A hash made with our parameters that no password is known for.
@@ -82,13 +99,13 @@ impl StoredHash {
     }
 
     /// Whether it is the password's. Takes as long as it asks for.
-    pub(super) fn verify(&self, password: &[u8]) -> bool {
+    pub(super) fn verify(&self, password: &[u8], memory: &mut Memory) -> bool {
         let mut bytes = [0; Output::MAX_LENGTH];
         let output = match &self.0 {
             Form::Argon2 { algorithm, version, params, salt, output, .. } => {
                 let Some(made) = bytes.get_mut(..output.len()) else { return false };
                 let argon2 = Argon2::new(*algorithm, *version, params.clone());
-                if argon2.hash_password_into(password, salt, made).is_err() {
+                if memory.argon2(&argon2, password, salt, made).is_err() {
                     return false;
                 }
                 output
@@ -126,8 +143,13 @@ pub(super) fn params() -> Params {
     Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES)).expect("valid parameters")
 }
 
+/// What makes our own hashes.
+pub(super) fn argon2() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params())
+}
+
 /// A PHC string of one of the three argon2, its version named.
-fn argon2(text: &str, django: bool) -> Option<Form> {
+fn phc_string(text: &str, django: bool) -> Option<Form> {
     let parsed = phc::PasswordHash::new(text).ok()?;
     let algorithm = Algorithm::new(parsed.algorithm).ok()?;
     let version = Version::try_from(parsed.version?).ok()?;
@@ -186,17 +208,18 @@ mod tests {
 
     #[test]
     fn hashes_that_django_and_argon2_cffi_made_verify_and_are_outdated() {
+        let mut memory = Memory::default();
         for text in DJANGO.iter().chain(&OTHERS) {
             let hash = StoredHash::parse(text).unwrap_or_else(|| panic!("{text}"));
-            assert!(hash.verify(PASSWORD), "{text}");
+            assert!(hash.verify(PASSWORD, &mut memory), "{text}");
             for wrong in [&b"correct horse battery stapl"[..], b"", b"correct horse battery staple "] {
-                assert!(!hash.verify(wrong), "{text}");
+                assert!(!hash.verify(wrong, &mut memory), "{text}");
             }
             assert!(hash.is_outdated(), "{text}");
         }
         // Django takes the salt as it stands, whatever is in it.
         let salted = "pbkdf2_sha256$260$aG9sYQ==x$j1FoIzH4xBVyQbAhQkJW1GnWxuYtd5V7WcomzFXAntI=";
-        assert!(StoredHash::parse(salted).unwrap().verify("caf\u{e9} au lait".as_bytes()));
+        assert!(StoredHash::parse(salted).unwrap().verify("caf\u{e9} au lait".as_bytes(), &mut memory));
     }
 
     #[test]

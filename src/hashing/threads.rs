@@ -1,14 +1,13 @@
-//! The threads that hash, as many as there are slots.
-//!
-//! On the runtime's own, of which there are hundreds, an allocator that keeps freed memory for each thread would come to
-//! hold a hash's memory many times over.
+//! The threads that hash, as many as there are slots, each with memory of its own.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
-type Job = Box<dyn FnOnce() + Send>;
+use super::memory::Memory;
+
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// Threads that end when this is dropped and their work is done.
 pub(super) struct Threads(mpsc::Sender<Job>);
@@ -20,11 +19,12 @@ impl Threads {
         for _ in 0..count {
             let jobs = Arc::clone(&jobs);
             thread::spawn(move || {
+                let mut memory = Memory::default();
                 loop {
                     // One waits for the next job, the others for their turn to.
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { return };
-                    job();
+                    job(&mut memory);
                 }
             });
         }
