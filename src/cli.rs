@@ -40,6 +40,8 @@ const USAGE: u8 = 2;
 const FOUND_PROBLEMS: u8 = 3;
 /// The settings can't be used (`EX_CONFIG` of sysexits.h).
 const BAD_SETTINGS: u8 = 78;
+/// Nobody reads the results any further; as a shell tells of a program that SIGPIPE ended.
+const NO_READER: u8 = 141;
 
 /// Holds the people who have registered and not yet proved that an email address is theirs.
 #[derive(Debug, Parser)]
@@ -136,7 +138,7 @@ pub fn run() -> ExitCode {
 
 fn fail(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
-        return ExitCode::SUCCESS;
+        return ExitCode::from(NO_READER);
     }
     let _ = writeln!(io::stderr(), "vestibule: {}", Causes(error.as_ref()));
     if error.is::<ConfigError>() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
@@ -150,7 +152,7 @@ async fn open(config: &ConfigFiles) -> anyhow::Result<Vestibule> {
     server::vestibule(&settings, repository, &Outside::default())
 }
 
-/// Whoever read the results has seen enough, as `head` does: a command ends then, and none of it is an error.
+/// Whoever read the results has seen enough, as `head` does: a command ends then, and says nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the results")]
 struct ReaderGone;

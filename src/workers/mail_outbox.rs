@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     attempt::Verdict,
     breaker::{Allowance, Breaker},
-    hand::Hand,
+    hand::{Hand, Wanted},
     log::{refuse, tell},
     records::Records,
 };
@@ -47,8 +47,6 @@ const POLL: Duration = Duration::from_secs(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// How long ago a mail server may have answered that is busy with mails, to be taken for one that works.
-const RECENT: Duration = Duration::from_secs(5);
 /// How long a connection to a mail server that nobody uses is kept.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 
@@ -70,7 +68,7 @@ pub struct MailOutbox {
 /// What ran beside the loop, and has ended.
 enum Done {
     Claimed { asked: Instant, outcome: Result<Claim, StorageError>, limit: usize },
-    Attempted { lease: MailLease, attempt: u32, age: Duration, settlement: Settlement, verdict: Verdict },
+    Attempted { attempt: u32, age: Duration, settlement: Settlement, verdict: Verdict },
     Recorded,
     Renewed { asked: Instant, leases: Vec<MailLease>, outcome: Result<Vec<MailId>, StorageError> },
     Tidied,
@@ -85,6 +83,8 @@ struct Loop {
     records: Records,
     /// Whether something may be due that nobody has looked for.
     is_hungry: bool,
+    /// Whether there is something in hand, or known, that was not when mails were last let go.
+    has_new: bool,
     claiming: Option<task::Id>,
     renewing: Option<task::Id>,
     tidying: Option<task::Id>,
@@ -104,6 +104,7 @@ impl MailOutbox {
             jobs: JoinSet::new(),
             breaker: Breaker::default(),
             is_hungry: true,
+            has_new: false,
             claiming: None,
             renewing: None,
             tidying: None,
@@ -139,24 +140,27 @@ impl Loop {
 
     /// Asks for more mails when there may be some, and when those in hand will soon be sent.
     fn claim(&mut self, allowance: Allowance) {
-        let limit = match allowance {
-            Allowance::All => self.hand.appetite(),
-            // The one that is to be tried must be in nobody's way.
-            Allowance::One if self.hand.is_empty() => 1,
-            Allowance::One | Allowance::None(_) => 0,
-        };
-        if !self.is_hungry || self.claiming.is_some() || limit == 0 {
+        if !self.is_hungry || self.claiming.is_some() {
             return;
         }
+        let wanted = match allowance {
+            Allowance::All => self.hand.wanted(Instant::now()),
+            // The one that is to be tried must be in nobody's way.
+            Allowance::One if self.hand.is_empty() => Some(Wanted { limit: 1, resting: Vec::new() }),
+            Allowance::One | Allowance::None(_) => None,
+        };
+        let Some(Wanted { limit, resting }) = wanted else { return };
         self.is_hungry = false;
         let outbox = self.outbox.clone();
         let now = outbox.attempts.clock.now();
+        let resting = resting.into_iter();
+        let resting = resting.map(|(domain, rest)| RestingDomain { domain, until: now + self.jitter(rest) });
         let request = ClaimRequest {
             now,
             lease_expire_time: now + LEASE,
             claim_token: random::uuid_v4(&*outbox.attempts.random),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
-            resting: self.resting(now),
+            resting: resting.collect(),
         };
         let claiming = self.jobs.spawn(async move {
             let asked = Instant::now();
@@ -177,13 +181,15 @@ impl Loop {
             let sending = self.jobs.spawn(async move {
                 let (settlement, verdict) = attempts.attempt(&mail).await;
                 let age = (attempts.clock.now() - mail.create_time).to_std().unwrap_or_default();
-                Done::Attempted { lease, attempt: mail.attempt, age, settlement, verdict }
+                Done::Attempted { attempt: mail.attempt, age, settlement, verdict }
             });
             self.hand.begun(sending.id(), lease, domain, Instant::now());
             self.outbox.metrics.sending.set(self.hand.sending());
         }
-        for (lease, rest) in self.hand.drop_slow(Instant::now()) {
-            self.give_back(lease, self.outbox.attempts.clock.now() + self.jitter(rest));
+        if mem::take(&mut self.has_new) {
+            for (lease, rest) in self.hand.drop_excess(Instant::now()) {
+                self.give_back(lease, self.outbox.attempts.clock.now() + self.jitter(rest));
+            }
         }
     }
 
@@ -201,16 +207,18 @@ impl Loop {
             running.take_if(|running| *running == id);
         }
         self.records.ended(id);
-        self.hand.ended(id, Instant::now());
+        let lease = self.hand.ended(id, Instant::now());
         self.outbox.metrics.sending.set(self.hand.sending());
         match done {
             Some(Done::Claimed { asked, outcome, limit }) => self.claimed(asked, outcome, limit),
-            Some(Done::Attempted { lease, attempt, age, settlement, verdict }) => {
-                tell(lease.id, attempt, &settlement);
-                if settlement == Settlement::Delivered {
-                    self.outbox.metrics.count_delivery(age);
+            Some(Done::Attempted { attempt, age, settlement, verdict }) => {
+                if let Some(lease) = lease {
+                    tell(lease.id, attempt, &settlement);
+                    if settlement == Settlement::Delivered {
+                        self.outbox.metrics.count_delivery(age);
+                    }
+                    self.settle(lease, settlement);
                 }
-                self.settle(lease, settlement);
                 self.judge(verdict);
             }
             Some(Done::Renewed { asked, leases, outcome }) => match outcome {
@@ -231,9 +239,16 @@ impl Loop {
                 // There may be more where these came from.
                 self.is_hungry |= claim.mails.len() + claim.unfit.len() + claim.put_off >= limit;
                 for mail in &claim.unfit {
-                    self.settle(mail.lease, refuse(mail));
+                    if !self.take_over(mail.lease) {
+                        self.settle(mail.lease, refuse(mail));
+                    }
                 }
-                self.hand.add(claim.mails, asked);
+                for mail in claim.mails {
+                    if !self.take_over(mail.lease()) {
+                        self.hand.add(mail, asked);
+                    }
+                }
+                self.has_new = true;
             }
             Err(error) => {
                 if !mem::replace(&mut self.is_failing, true) {
@@ -241,6 +256,17 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Goes on under a new lease with a mail whose old one ran out while it was being sent, or before its outcome could be
+    /// recorded. False if it is neither.
+    fn take_over(&mut self, lease: MailLease) -> bool {
+        if let Some(settlement) = self.records.find(lease.id) {
+            let settlement = settlement.clone();
+            self.records.add(Settled { lease, settlement });
+            return true;
+        }
+        self.hand.take_over(lease)
     }
 
     /// Hears what an attempt says of the mail server.
@@ -276,9 +302,9 @@ impl Loop {
         }
     }
 
-    /// Whether the mail server is busy with other mails, and has answered some just now.
+    /// Whether the mail server is busy with other mails, and has answered one not longer ago than one may take.
     fn is_serving(&self) -> bool {
-        let answered = self.last_answer.is_some_and(|answer| answer.elapsed() < RECENT);
+        let answered = self.last_answer.is_some_and(|answer| answer.elapsed() < self.outbox.attempts.timeout);
         answered && self.hand.sending() > 0 && !self.breaker.is_open()
     }
 
@@ -286,6 +312,7 @@ impl Loop {
     fn look(&mut self) {
         self.is_hungry = true;
         self.hand.look(Instant::now());
+        self.has_new = true;
         if self.tidying.is_none() {
             let sender = Arc::clone(&self.outbox.attempts.sender);
             let tidying = self.jobs.spawn(async move {
@@ -309,13 +336,6 @@ impl Loop {
             Done::Renewed { asked, leases, outcome }
         });
         self.renewing = Some(renewing.id());
-    }
-
-    /// The domains whose mails can't be sent at the moment, and when they are looked at again.
-    fn resting(&self, now: Timestamp) -> Vec<RestingDomain> {
-        let full = self.hand.full(Instant::now());
-        full.map(|(domain, rest)| RestingDomain { domain: domain.to_owned(), until: now + self.jitter(rest) })
-            .collect()
     }
 
     /// Between half of a time and all of it.

@@ -32,6 +32,7 @@ on_each_store! {
     ]
     leases: [
         a_mail_that_takes_long_stays_with_its_server,
+        a_mail_whose_lease_runs_out_while_it_is_sent_is_not_begun_again,
         a_server_that_stops_gives_back_what_it_has_not_begun,
     ]
     pointless: [

@@ -45,14 +45,14 @@ impl Outbox for SqliteRepository {
         leases: &[MailLease],
         lease_expire_time: Timestamp,
     ) -> Result<Vec<MailId>, StorageError> {
-        let leases = leases.iter().map(|lease| (hex(lease.id.0), hex(lease.claim_token).into()));
+        let leases = leases.iter().map(|lease| serde_json::json!([hex(lease.id.0), hex(lease.claim_token)]));
         let rows = sqlx::query(
             "UPDATE mails SET lease_expire_time = $2
-             FROM (SELECT unhex(key) AS mail_id, unhex(value) AS token FROM json_each($1))
+             FROM (SELECT unhex(value ->> 0) AS mail_id, unhex(value ->> 1) AS token FROM json_each($1))
              WHERE id = mail_id AND claim_token = token
              RETURNING id",
         )
-        .bind(serde_json::Value::Object(leases.collect()).to_string())
+        .bind(leases.collect::<serde_json::Value>().to_string())
         .bind(lease_expire_time.timestamp_micros())
         .fetch_all(&self.writer)
         .await
@@ -63,23 +63,21 @@ impl Outbox for SqliteRepository {
     async fn settle_mails(&self, settled: &[Settled], now: Timestamp) -> Result<Vec<MailId>, StorageError> {
         let ends = settled.iter().map(end).collect::<serde_json::Value>().to_string();
         let mut transaction = self.begin().await?;
+        // First, while the rows still say whose leases they are.
+        sqlx::query(TELL)
+            .bind(&ends)
+            .bind(now.timestamp_micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage_error)?;
         let rows = sqlx::query(SETTLE)
             .bind(&ends)
             .bind(now.timestamp_micros())
             .fetch_all(&mut *transaction)
             .await
             .map_err(storage_error)?;
-        let ids: Vec<_> = rows.iter().map(|row| id(row, "id").map(MailId)).collect::<Result<_, _>>()?;
-        let lost = settled.iter().filter(|settled| !ids.contains(&settled.lease.id));
-        sqlx::query(TELL)
-            .bind(&ends)
-            .bind(now.timestamp_micros())
-            .bind(lost.map(|settled| hex(settled.lease.id.0)).collect::<serde_json::Value>().to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(storage_error)?;
         transaction.commit().await.map_err(storage_error)?;
-        Ok(ids)
+        rows.iter().map(|row| id(row, "id").map(MailId)).collect()
     }
 }
 
@@ -145,9 +143,10 @@ const TELL: &str = concat!(
 INSERT INTO events (kind, create_time, user_id, mail_id)
 SELECT event, $2, user_id, id
 FROM (
-    SELECT value ->> 'id' AS hex, value ->> 'event' AS event FROM json_each($1) WHERE value ->> 'event' IS NOT NULL
-) CROSS JOIN mails ON id = unhex(hex)
-WHERE hex NOT IN (SELECT value FROM json_each($3)) AND ",
+    SELECT unhex(value ->> 'id') AS mail_id, unhex(value ->> 'claim_token') AS token, value ->> 'event' AS event
+    FROM json_each($1) WHERE value ->> 'event' IS NOT NULL
+) CROSS JOIN mails ON id = mail_id AND claim_token = token
+WHERE ",
     carries_activation_key!()
 );
 
@@ -204,4 +203,29 @@ pub(super) async fn insert_mail(
     .await
     .map_err(storage_error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::Repository as _;
+
+    #[tokio::test]
+    async fn a_claim_sorts_nothing_and_walks_no_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteRepository::open(&folder.path().join("vestibule.db").to_string_lossy(), 1).unwrap();
+        store.migrate().await.unwrap();
+        for statement in [CLAIM, SETTLE, TELL] {
+            let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+                .fetch_all(&store.writer)
+                .await
+                .unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH mails USING INDEX")), "{plan:#?}");
+            assert!(
+                !plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN mails")),
+                "{plan:#?}"
+            );
+        }
+    }
 }

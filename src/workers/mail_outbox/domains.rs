@@ -7,137 +7,171 @@ use tokio::{task, time::Instant};
 
 /// An attempt that takes longer makes its domain slow.
 const SLOW: Duration = Duration::from_secs(2);
-/// How long a slow domain is taken for slow when nothing more is heard of it.
-const MEMORY: Duration = Duration::from_mins(1);
-/// How long the mails of a slow domain rest for which there is no room, at least …
+/// How long a mail rests at least for whose domain there is no room …
 const MIN_REST: Duration = Duration::from_secs(15);
 /// … and at most.
 const MAX_REST: Duration = Duration::from_mins(5);
-/// How many slow domains are kept in mind.
-const MAX_SLOW: usize = 1000;
+/// How long a domain is kept in mind of which nothing more is heard: not less than its mails rest.
+const MEMORY: Duration = MAX_REST;
+/// How many domains are kept in mind that have no mail under way.
+const MAX_KNOWN: usize = 1000;
 
 /// Who has how many of the places.
 #[derive(Debug)]
 pub(super) struct Domains {
     places: usize,
-    domains: HashMap<String, Domain>,
+    /// The attempts under way, and since when.
+    running: HashMap<String, Vec<(task::Id, Instant)>>,
+    known: HashMap<String, Known>,
 }
 
+/// What is known of a domain, and until when.
 #[derive(Debug)]
-struct Domain {
-    running: Vec<(task::Id, Instant)>,
-    /// How many may run, unless it is slow: grows with every quick end.
-    window: usize,
-    slow: Option<Slow>,
+struct Known {
+    speed: Speed,
+    until: Instant,
 }
 
-/// The time in which a domain is slow.
 #[derive(Debug, Clone, Copy)]
-struct Slow {
-    since: Instant,
-    until: Instant,
+enum Speed {
+    /// So many mails may run: one more after every quick end.
+    Quick {
+        window: usize,
+    },
+    Slow {
+        since: Instant,
+    },
 }
 
 /// Where there is room for one more mail.
 pub(super) struct Room<'a> {
-    domains: &'a HashMap<String, Domain>,
-    /// How many mails to one slow domain may run; none may begin if all slow ones together have what is theirs.
-    slow_window: usize,
+    domains: &'a Domains,
+    /// How many mails run to slow domains, and to how many of them.
+    slow: usize,
+    slow_domains: usize,
+    /// How many run to domains that are not known to be quick.
+    unsure: usize,
 }
 
 impl Room<'_> {
     /// Whether one more mail to the domain may begin.
     pub fn is_for(&self, domain: &str) -> bool {
-        self.domains.get(domain).is_none_or(|domain| {
-            domain.running.len() < if domain.slow.is_some() { self.slow_window } else { domain.window }
-        })
+        let places = self.domains.places;
+        let running = self.domains.running.get(domain).map_or(0, Vec::len);
+        // A quarter is for those that are known to be quick.
+        let is_unsure_free = self.unsure < places - places / 4;
+        match self.domains.speed(domain) {
+            Some(Speed::Quick { window }) => running < window.min(last_window(places)),
+            None => is_unsure_free && running < first_window(places),
+            Some(Speed::Slow { .. }) => {
+                let theirs = slow_places(places);
+                let sharing = self.slow_domains + usize::from(running == 0);
+                is_unsure_free && self.slow < theirs && running < (theirs / sharing).max(1)
+            }
+        }
     }
 }
 
 impl Domains {
     pub fn new(places: usize) -> Self {
-        Self { places, domains: HashMap::new() }
+        Self { places, running: HashMap::new(), known: HashMap::new() }
     }
 
-    /// Where there is room at the moment. Slow domains share half of the places, so that the other half is always for
-    /// others; a slow domain that is the only one has all of that half.
+    /// There are so many places from now on.
+    pub fn set_places(&mut self, places: usize) {
+        self.places = places;
+    }
+
+    /// Where there is room at the moment. Slow domains share half of the places, and with those of which nothing is known
+    /// three quarters: the rest is always for others.
     pub fn room(&self) -> Room<'_> {
-        let theirs = (self.places / 2).max(1);
-        let slow = self.domains.values().filter(|domain| domain.slow.is_some() && !domain.running.is_empty());
-        let (count, running) =
-            slow.fold((0, 0), |(count, running), domain| (count + 1, running + domain.running.len()));
-        let slow_window = if running < theirs { (theirs / count.max(1)).max(1) } else { 0 };
-        Room { domains: &self.domains, slow_window }
+        let mut room = Room { domains: self, slow: 0, slow_domains: 0, unsure: 0 };
+        for (name, running) in &self.running {
+            match self.speed(name) {
+                Some(Speed::Quick { .. }) => {}
+                Some(Speed::Slow { .. }) => {
+                    room.slow += running.len();
+                    room.slow_domains += 1;
+                    room.unsure += running.len();
+                }
+                None => room.unsure += running.len(),
+            }
+        }
+        room
     }
 
     pub fn begun(&mut self, domain: &str, attempt: task::Id, now: Instant) {
-        let first = first_window(self.places);
-        let domain = self.domains.entry(domain.to_owned()).or_insert_with(|| Domain {
-            running: Vec::new(),
-            window: first,
-            slow: None,
-        });
-        domain.running.push((attempt, now));
+        self.running.entry(domain.to_owned()).or_default().push((attempt, now));
     }
 
-    pub fn ended(&mut self, name: &str, attempt: task::Id, now: Instant) {
-        let last = last_window(self.places);
-        let Some(domain) = self.domains.get_mut(name) else { return };
-        let Some(place) = domain.running.iter().position(|(running, _)| *running == attempt) else { return };
-        let (_, since) = domain.running.swap_remove(place);
-        if now.saturating_duration_since(since) > SLOW {
-            domain.slow(now);
-        } else if domain.slow.take().is_some() {
-            domain.window = first_window(self.places);
-        } else {
-            domain.window = (domain.window + 1).min(last);
+    pub fn ended(&mut self, domain: &str, attempt: task::Id, now: Instant) {
+        let Some(running) = self.running.get_mut(domain) else { return };
+        let Some(place) = running.iter().position(|(running, _)| *running == attempt) else { return };
+        let (_, since) = running.swap_remove(place);
+        if running.is_empty() {
+            self.running.remove(domain);
         }
-        if domain.running.is_empty() && domain.slow.is_none() {
-            self.domains.remove(name);
+        if now.saturating_duration_since(since) > SLOW {
+            self.slow(domain.to_owned(), now);
+        } else {
+            let window = match self.speed(domain) {
+                Some(Speed::Quick { window }) => (window + 1).min(last_window(self.places)),
+                Some(Speed::Slow { .. }) | None => first_window(self.places) + 1,
+            };
+            self.known
+                .insert(domain.to_owned(), Known { speed: Speed::Quick { window }, until: now + MEMORY });
         }
     }
 
     /// Looks for domains that have become slow, and forgets those of which nothing was heard for long.
     pub fn look(&mut self, now: Instant) {
-        for domain in self.domains.values_mut() {
-            if domain.running.iter().any(|(_, since)| now.saturating_duration_since(*since) > SLOW) {
-                domain.slow(now);
-            }
+        let is_slow = |running: &[(_, Instant)]| {
+            running.iter().any(|(_, since)| now.saturating_duration_since(*since) > SLOW)
+        };
+        let slow: Vec<_> = self.running.iter().filter(|(_, running)| is_slow(running)).collect();
+        for name in slow.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.slow(name, now);
         }
-        let is_live =
-            |domain: &Domain| !domain.running.is_empty() || domain.slow.is_some_and(|slow| slow.until > now);
-        self.domains.retain(|_, domain| is_live(domain));
-        while self.domains.len() > MAX_SLOW + self.places {
-            let idle = self.domains.iter().filter(|(_, domain)| domain.running.is_empty());
-            let Some(oldest) = idle
-                .min_by_key(|(_, domain)| domain.slow.map(|slow| slow.until))
-                .map(|(name, _)| name.clone())
-            else {
-                return;
-            };
-            self.domains.remove(&oldest);
+        self.known.retain(|name, known| known.until > now || self.running.contains_key(name));
+        let mut idle: Vec<_> =
+            self.known.iter().filter(|(name, _)| !self.running.contains_key(*name)).collect();
+        idle.sort_by_key(|(_, known)| known.until);
+        let excess = idle.len().saturating_sub(MAX_KNOWN);
+        for name in idle.into_iter().take(excess).map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.known.remove(&name);
         }
+    }
+
+    pub fn is_slow(&self, domain: &str) -> bool {
+        matches!(self.speed(domain), Some(Speed::Slow { .. }))
     }
 
     /// How long a mail to the domain rests for which there is no room: as long as the domain has been slow, so that many
-    /// mails that wait for it are not put off all the time. None for a domain that isn't slow.
-    pub fn rest(&self, domain: &str, now: Instant) -> Option<Duration> {
-        let slow = self.domains.get(domain)?.slow?;
-        Some(now.saturating_duration_since(slow.since).clamp(MIN_REST, MAX_REST))
+    /// mails that wait for it are not put off all the time.
+    pub fn rest(&self, domain: &str, now: Instant) -> Duration {
+        match self.speed(domain) {
+            Some(Speed::Slow { since }) => now.saturating_duration_since(since).clamp(MIN_REST, MAX_REST),
+            Some(Speed::Quick { .. }) | None => MIN_REST,
+        }
     }
 
-    /// The slow domains that have no room, and how long their mails rest.
-    pub fn full(&self, now: Instant) -> impl Iterator<Item = (&str, Duration)> {
+    /// The slow domains that have no room.
+    pub fn full_slow(&self) -> impl Iterator<Item = &str> {
         let room = self.room();
-        let full = self.domains.keys().filter(move |name| !room.is_for(name));
-        full.filter_map(move |name| Some((name.as_str(), self.rest(name, now)?)))
+        let slow = self.known.keys().filter(|name| self.is_slow(name));
+        slow.filter(move |name| !room.is_for(name)).map(String::as_str)
     }
-}
 
-impl Domain {
-    fn slow(&mut self, now: Instant) {
-        let since = self.slow.map_or(now, |slow| slow.since);
-        self.slow = Some(Slow { since, until: now + MEMORY });
+    fn speed(&self, domain: &str) -> Option<Speed> {
+        self.known.get(domain).map(|known| known.speed)
+    }
+
+    fn slow(&mut self, domain: String, now: Instant) {
+        let since = match self.speed(&domain) {
+            Some(Speed::Slow { since }) => since,
+            Some(Speed::Quick { .. }) | None => now,
+        };
+        self.known.insert(domain, Known { speed: Speed::Slow { since }, until: now + MEMORY });
     }
 }
 
@@ -149,6 +183,11 @@ fn first_window(places: usize) -> usize {
 /// What a domain may have at most.
 fn last_window(places: usize) -> usize {
     places.saturating_sub(2).max(1)
+}
+
+/// What all slow domains together may have.
+pub(super) fn slow_places(places: usize) -> usize {
+    (places / 2).max(1)
 }
 
 #[cfg(test)]
@@ -177,8 +216,10 @@ mod tests {
         begun
     }
 
-    fn full(domains: &Domains, now: Instant) -> Vec<(&str, Duration)> {
-        domains.full(now).collect()
+    fn full_slow(domains: &Domains) -> Vec<&str> {
+        let mut full: Vec<_> = domains.full_slow().collect();
+        full.sort_unstable();
+        full
     }
 
     #[tokio::test]
@@ -197,76 +238,101 @@ mod tests {
         for id in &ids[3..50] {
             domains.ended("a.example", *id, now);
         }
-        assert_eq!(room(&mut domains, "a.example", &ids, now), 4, "what is idle is forgotten");
+        assert_eq!(room(&mut domains, "a.example", &ids, now), 14, "two are left to others");
+        // With fewer places it has fewer.
+        for id in &ids[..14] {
+            domains.ended("a.example", *id, now);
+        }
+        domains.set_places(8);
+        assert_eq!(room(&mut domains, "a.example", &ids, now), 6);
+    }
+
+    #[tokio::test]
+    async fn domains_of_which_nothing_is_known_leave_a_quarter_to_those_that_are_quick() {
+        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(100).await);
+        domains.begun("quick.example", ids[0], now);
+        domains.ended("quick.example", ids[0], now);
+        for (number, begun) in [(1, 4), (2, 4), (3, 4), (4, 0)] {
+            assert_eq!(
+                room(&mut domains, &format!("d{number}.example"), &ids[10 * number..][..10], now),
+                begun
+            );
+        }
+        assert_eq!(room(&mut domains, "quick.example", &ids, now), 5);
     }
 
     #[tokio::test]
     async fn slow_domains_share_half_of_the_places_until_they_answer_quickly() {
-        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(40).await);
+        let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(60).await);
         assert_eq!(room(&mut domains, "slow.example", &ids, now), 4);
         let later = now + SLOW + Duration::from_millis(1);
         domains.look(now + SLOW);
-        assert_eq!(domains.rest("slow.example", now + SLOW), None);
+        assert!(!domains.is_slow("slow.example"));
         // They need not have ended.
         domains.look(later);
-        assert_eq!(domains.rest("slow.example", later), Some(MIN_REST));
-        assert_eq!(room(&mut domains, "slow.example", &ids[4..], later), 4);
-        assert_eq!(full(&domains, later), [("slow.example", MIN_REST)]);
-        // Another one that becomes slow has what the first leaves, and both have half of it in the end.
-        assert_eq!(room(&mut domains, "lazy.example", &ids[20..], later), 4);
+        assert!(domains.is_slow("slow.example"));
+        assert_eq!(room(&mut domains, "slow.example", &ids[4..20], later), 4);
+        assert_eq!(full_slow(&domains), ["slow.example"]);
+        // Others that become slow get what the first leaves, and nothing while it has all of it.
+        assert_eq!(room(&mut domains, "lazy.example", &ids[20..30], later), 4);
         let latest = later + SLOW + Duration::from_millis(1);
         domains.look(latest);
-        assert_eq!(full(&domains, latest).len(), 2);
+        assert_eq!(full_slow(&domains), ["lazy.example", "slow.example"]);
+        for id in &ids[20..24] {
+            domains.ended("lazy.example", *id, latest);
+        }
+        assert_eq!(full_slow(&domains), ["lazy.example", "slow.example"], "eight run to slow.example");
         for id in &ids[..6] {
             domains.ended("slow.example", *id, latest);
         }
-        assert_eq!(full(&domains, latest), [("lazy.example", MIN_REST)]);
-        assert_eq!(room(&mut domains, "slow.example", &ids[8..20], latest), 2);
-        assert_eq!(full(&domains, latest).len(), 2);
-        assert_eq!(room(&mut domains, "quick.example", &ids[30..], latest), 4);
-        domains.ended("slow.example", ids[8], latest + SLOW);
-        assert_eq!(domains.rest("slow.example", latest), None);
-        assert_eq!(
-            room(&mut domains, "slow.example", &ids[8..20], latest),
-            1,
-            "of four, of which three run still"
-        );
+        assert_eq!(room(&mut domains, "lazy.example", &ids[30..40], latest), 4, "half of eight");
+        assert_eq!(room(&mut domains, "slow.example", &ids[40..50], latest), 2);
+        assert_eq!(full_slow(&domains), ["lazy.example", "slow.example"]);
+        domains.ended("slow.example", ids[40], latest);
+        assert!(!domains.is_slow("slow.example"), "that was quick");
+        assert_eq!(room(&mut domains, "lazy.example", &ids[50..], latest), 4, "all of eight");
     }
 
     #[tokio::test]
     async fn mails_rest_for_as_long_as_their_domain_has_been_slow() {
         let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(1).await);
         domains.begun("slow.example", ids[0], now);
-        let since = now + Duration::from_secs(3);
         for (seconds, rest) in
             [(3, MIN_REST), (18, MIN_REST), (103, Duration::from_secs(100)), (900, MAX_REST)]
         {
             let now = now + Duration::from_secs(seconds);
             domains.look(now);
-            assert_eq!(domains.rest("slow.example", now), Some(rest), "{:?}", now - since);
+            assert_eq!(domains.rest("slow.example", now), rest);
         }
     }
 
     #[tokio::test]
-    async fn slow_domains_are_forgotten_in_time_and_are_never_too_many() {
+    async fn domains_are_forgotten_in_time_and_are_never_too_many() {
         let (mut domains, now, ids) = (Domains::new(PLACES), Instant::now(), ids(1).await);
-        for number in 0..2 * MAX_SLOW {
+        for number in 0..2 * MAX_KNOWN {
             let domain = format!("d{number}.example");
             domains.begun(&domain, ids[0], now);
             domains.ended(&domain, ids[0], now + SLOW + Duration::from_micros(number as u64 + 1));
         }
         domains.look(now);
-        assert_eq!(domains.domains.len(), MAX_SLOW + PLACES);
-        assert!(domains.rest(&format!("d{}.example", 2 * MAX_SLOW - 1), now).is_some(), "the latest stay");
+        assert_eq!(domains.known.len(), MAX_KNOWN);
+        assert!(domains.is_slow(&format!("d{}.example", 2 * MAX_KNOWN - 1)), "the latest stay");
         domains.look(now + SLOW + 2 * MEMORY);
-        assert!(domains.domains.is_empty());
+        assert!(domains.known.is_empty() && domains.running.is_empty());
     }
 
     #[test]
     fn a_single_place_is_anybodys() {
         for places in [1, 2, 3] {
-            assert_eq!((first_window(places), last_window(places)), (1, 1));
+            assert_eq!((first_window(places), last_window(places), slow_places(places)), (1, 1, 1));
+            for domain in ["unknown.example", "slow.example"] {
+                let mut domains = Domains::new(places);
+                if domain == "slow.example" {
+                    domains.slow(domain.to_owned(), Instant::now());
+                }
+                assert!(domains.room().is_for(domain));
+            }
         }
-        assert_eq!((first_window(PLACES), last_window(PLACES)), (4, 14));
+        assert_eq!((first_window(PLACES), last_window(PLACES), slow_places(PLACES)), (4, 14, 8));
     }
 }

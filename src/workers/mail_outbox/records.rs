@@ -11,7 +11,10 @@ use tokio::{
 use crate::{
     causes::Causes,
     clock::Clock,
-    domain::delivery::Settled,
+    domain::{
+        delivery::{Settled, Settlement},
+        mail::MailId,
+    },
     repository::{Repository, StorageError},
 };
 
@@ -29,7 +32,8 @@ pub(super) struct Records {
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
     gathered: Vec<Settled>,
-    recording: Option<task::Id>,
+    /// The batch under way.
+    recording: Option<(task::Id, Arc<[Settled]>)>,
 }
 
 impl Records {
@@ -47,18 +51,26 @@ impl Records {
             return;
         }
         let rest = self.gathered.split_off(self.gathered.len().min(BATCH));
-        let batch = mem::replace(&mut self.gathered, rest);
+        let batch: Arc<[Settled]> = mem::replace(&mut self.gathered, rest).into();
+        let recorded = Arc::clone(&batch);
         let (repository, clock) = (Arc::clone(&self.repository), Arc::clone(&self.clock));
         let recording = jobs.spawn(async move {
-            record(&*repository, &*clock, &batch).await;
+            record(&*repository, &*clock, &recorded).await;
             done()
         });
-        self.recording = Some(recording.id());
+        self.recording = Some((recording.id(), batch));
+    }
+
+    /// What has become of a mail, if that is still to be recorded.
+    pub fn find(&self, mail: MailId) -> Option<&Settlement> {
+        let recording = self.recording.iter().flat_map(|(_, batch)| batch.iter());
+        let mut settled = self.gathered.iter().chain(recording);
+        settled.find(|settled| settled.lease.id == mail).map(|settled| &settled.settlement)
     }
 
     /// A job has ended; nothing follows if it was none of these.
     pub fn ended(&mut self, id: task::Id) {
-        self.recording.take_if(|recording| *recording == id);
+        self.recording.take_if(|(recording, _)| *recording == id);
     }
 }
 

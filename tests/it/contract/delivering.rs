@@ -98,6 +98,9 @@ pub async fn x20_outcomes_of_every_kind_are_recorded_together(store: Store) {
     for settled in batch.iter_mut().filter(|settled| settled.lease.id == users[5].1) {
         settled.lease.claim_token = unique_id();
     }
+    // One comes also under a lease that is over, and is told of once.
+    let over = MailLease { id: users[0].1, claim_token: unique_id() };
+    batch.insert(0, Settled { lease: over, settlement: Settlement::Delivered });
     let mut recorded = store.settle_mails(&batch, now).await.unwrap();
     recorded.sort_unstable();
     let mut expected: Vec<_> = users[..5].iter().map(|(_, id)| *id).collect();

@@ -1,14 +1,16 @@
 //! Whose a mail is while it is sent.
 
+use std::time;
+
 use chrono::Duration;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use vestibule::clock::Clock as _;
 
 use crate::{
-    contract::store::Store,
+    contract::store::{Store, on_postgres},
     delivery::start,
     support::{
-        server::{make_keyring, wait_for_rows},
+        server::{TestServer, make_keyring, wait_for_rows},
         smtp::{Action, SmtpSink, Step},
     },
 };
@@ -36,6 +38,53 @@ pub async fn a_mail_that_takes_long_stays_with_its_server(store: Store) {
     release.send(true).unwrap();
     wait_for_rows(&store, "mails WHERE state = 'DELIVERED' AND attempt = 1", 2).await;
     assert_eq!(sink.mails(0).await.len(), 2);
+}
+
+pub async fn a_mail_whose_lease_runs_out_while_it_is_sent_is_not_begun_again(store: Store) {
+    let sink = SmtpSink::start().await;
+    let (release, released) = watch::channel(false);
+    sink.at(Step::Message, Action::KeepAndHold(released));
+    let (server, client) = start(&store, &sink.url(), "mail.timeout_seconds = 120").await;
+    client.register_by_mail("alice", "alice@example.com").await;
+    sink.mails(1).await;
+    claimed_again(&store, &server).await;
+    release.send(true).unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
+    server.stop().await;
+    assert_eq!(sink.mails(0).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_whose_lease_runs_out_before_its_outcome_is_recorded_is_not_sent_again() {
+    on_postgres(an_outcome_that_waits).await;
+}
+
+async fn an_outcome_that_waits(store: Store) {
+    let sink = SmtpSink::start().await;
+    let (release, released) = watch::channel(false);
+    sink.at(Step::Message, Action::KeepAndHold(released));
+    let (server, client) = start(&store, &sink.url(), "mail.timeout_seconds = 120").await;
+    client.register_by_mail("alice", "alice@example.com").await;
+    sink.mails(1).await;
+    // Outcomes wait for whoever else is at work on the user; claims don't.
+    let mut act = store.postgres().begin().await.unwrap();
+    sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *act).await.unwrap();
+    release.send(true).unwrap();
+    store.wait_for_a_lock().await;
+    claimed_again(&store, &server).await;
+    act.commit().await.unwrap();
+    wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
+    server.stop().await;
+    assert_eq!(sink.mails(0).await.len(), 1);
+    assert_eq!(store.count("events WHERE kind = 'activation_mail_sent'").await, 1);
+}
+
+/// Lets the clock run until the lease on the only mail is over before it is renewed, and the mail claimed once more.
+async fn claimed_again(store: &Store, server: &TestServer) {
+    while store.count("mails WHERE attempt = 2").await == 0 {
+        server.clock.advance(Duration::seconds(31));
+        sleep(time::Duration::from_millis(1500)).await;
+    }
 }
 
 pub async fn a_server_that_stops_gives_back_what_it_has_not_begun(store: Store) {
