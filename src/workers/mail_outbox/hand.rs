@@ -287,14 +287,14 @@ mod tests {
     #[tokio::test]
     async fn places_shrink_to_what_a_server_takes_and_grow_again_with_its_answers() {
         let mut hand = Hand::new(PLACES);
-        let mut ids = Vec::new();
-        for domain in 0..4 {
-            ids.extend(begin(&mut hand, 4 * domain..4 * domain + 4, &format!("d{domain}.example")).await);
-            ids.iter().for_each(|id| assert!(hand.ended(*id, Instant::now()).is_some()));
-            ids.clear();
+        for domain in ["a.example", "b.example", "c.example", "d.example"] {
+            for id in begin(&mut hand, 0..4, domain).await {
+                hand.ended(id, Instant::now());
+            }
         }
-        for domain in 0..4 {
-            ids.extend(begin(&mut hand, 4 * domain..4 * domain + 4, &format!("d{domain}.example")).await);
+        let mut ids = Vec::new();
+        for domain in ["a.example", "b.example", "c.example", "d.example"] {
+            ids.extend(begin(&mut hand, 0..4, domain).await);
         }
         assert_eq!(ids.len(), PLACES);
         for id in &ids[6..] {
