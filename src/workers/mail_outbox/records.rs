@@ -61,11 +61,12 @@ impl Records {
         self.recording = Some((recording.id(), batch));
     }
 
-    /// What has become of a mail, if that is still to be recorded.
+    /// What an attempt has come to, if that is still to be recorded. A mail that was only given back can begin anew.
     pub fn find(&self, mail: MailId) -> Option<&Settlement> {
         let recording = self.recording.iter().flat_map(|(_, batch)| batch.iter());
-        let mut settled = self.gathered.iter().chain(recording);
-        settled.find(|settled| settled.lease.id == mail).map(|settled| &settled.settlement)
+        let mut ended = self.gathered.iter().chain(recording).filter(|settled| settled.lease.id == mail);
+        let is_outcome = |settlement: &&Settlement| !matches!(settlement, Settlement::Returned { .. });
+        ended.find_map(|settled| Some(&settled.settlement).filter(is_outcome))
     }
 
     /// A job has ended; nothing follows if it was none of these.

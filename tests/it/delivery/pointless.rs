@@ -23,6 +23,8 @@ pub async fn a_mail_that_nobody_needs_any_more_is_never_sent(store: Store) {
     }
     // The key died with the disabling, and no other was issued.
     client.enable_user(EnableUserRequest { user_id: back.id.clone() }).await.unwrap();
+    // What was claimed before that could still be sent.
+    wait_for_rows(&store, "mails WHERE claim_token IS NOT NULL", 0).await;
     sink.behave();
     client.wait_for_mail(&waiting.id, 1, MailState::Delivered).await;
     wait_for_rows(&store, "mails WHERE state = 'DISCARDED' AND sealed_text IS NULL AND attempt = 1", 2).await;
