@@ -128,8 +128,8 @@ impl Domains {
         let is_slow = |running: &[(_, Instant)]| {
             running.iter().any(|(_, since)| now.saturating_duration_since(*since) > SLOW)
         };
-        let slow: Vec<_> = self.running.iter().filter(|(_, running)| is_slow(running)).collect();
-        for name in slow.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+        let slow = self.running.iter().filter(|(_, running)| is_slow(running));
+        for name in slow.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             self.slow(name, now);
         }
         self.known.retain(|name, known| known.until > now || self.running.contains_key(name));

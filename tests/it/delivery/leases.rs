@@ -41,12 +41,7 @@ pub async fn a_mail_that_takes_long_stays_with_its_server(store: Store) {
 }
 
 pub async fn a_mail_whose_lease_runs_out_while_it_is_sent_is_not_begun_again(store: Store) {
-    let sink = SmtpSink::start().await;
-    let (release, released) = watch::channel(false);
-    sink.at(Step::Message, Action::KeepAndHold(released));
-    let (server, client) = start(&store, &sink.url(), "mail.timeout_seconds = 120").await;
-    client.register_by_mail("alice", "alice@example.com").await;
-    sink.mails(1).await;
+    let (sink, release, server) = under_way(&store).await;
     claimed_again(&store, &server).await;
     release.send(true).unwrap();
     wait_for_rows(&store, "mails WHERE state = 'DELIVERED'", 1).await;
@@ -60,12 +55,7 @@ async fn a_mail_whose_lease_runs_out_before_its_outcome_is_recorded_is_not_sent_
 }
 
 async fn an_outcome_that_waits(store: Store) {
-    let sink = SmtpSink::start().await;
-    let (release, released) = watch::channel(false);
-    sink.at(Step::Message, Action::KeepAndHold(released));
-    let (server, client) = start(&store, &sink.url(), "mail.timeout_seconds = 120").await;
-    client.register_by_mail("alice", "alice@example.com").await;
-    sink.mails(1).await;
+    let (sink, release, server) = under_way(&store).await;
     // Outcomes wait for whoever else is at work on the user; claims don't.
     let mut act = store.postgres().begin().await.unwrap();
     sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *act).await.unwrap();
@@ -77,6 +67,17 @@ async fn an_outcome_that_waits(store: Store) {
     server.stop().await;
     assert_eq!(sink.mails(0).await.len(), 1);
     assert_eq!(store.count("events WHERE kind = 'activation_mail_sent'").await, 1);
+}
+
+/// A server whose only mail has arrived, and is answered when it is released.
+async fn under_way(store: &Store) -> (SmtpSink, watch::Sender<bool>, TestServer) {
+    let sink = SmtpSink::start().await;
+    let (release, released) = watch::channel(false);
+    sink.at(Step::Message, Action::KeepAndHold(released));
+    let (server, client) = start(store, &sink.url(), "mail.timeout_seconds = 120").await;
+    client.register_by_mail("alice", "alice@example.com").await;
+    sink.mails(1).await;
+    (sink, release, server)
 }
 
 /// Lets the clock run until the lease on the only mail is over before it is renewed, and the mail claimed once more.
